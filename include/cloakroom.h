@@ -1,0 +1,700 @@
+/* cloakroom: distributed web sessions over Redis */
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOAKROOM_H
+#define CLOAKROOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * CONVENTIONS, valid for every call
+ *
+ * The order of calls. Build a cloak_config, open a cloak_store from it (once per process), and for
+ * each web request create or load a cloak_session, read and change its attributes, save it, free
+ * it. The smallest complete program is examples/quickstart.c.
+ *
+ * Status. A function that can fail returns a cloak_status: 0 is CLOAK_OK; a value above 0 is an
+ * outcome (nothing is wrong, there is just no result: no such session, somebody else saved first);
+ * a value below 0 is a failure (CLOAK_E_...). Numbers never change. A store that cannot be reached
+ * is always a failure, never CLOAK_NOT_FOUND: an outage is not a logout.
+ *
+ * Errors. `err`, where a function takes it, is the caller's own cloak_error and may be NULL. It is
+ * written only when the function fails (status below 0): one line saying what and which. It never
+ * holds an id, a key, a password or session data.
+ *
+ * Ownership, in the words of the @param lines. borrowed: valid until the named event, do not free.
+ * copied: the library keeps its own copy. owned: the caller frees it with the named function.
+ * consumed: the library's from here on, even on failure. Inputs are copied and getters borrow.
+ *
+ * Outs. Every out parameter is set to NULL or 0 before anything can fail. Where a caller supplies a
+ * buffer, `len` holds its size on entry and the bytes written on return (without the final NUL);
+ * a buffer that is too small gives CLOAK_E_NOSPACE and the needed size, NUL included, in *len.
+ *
+ * NULL. Every _free and _close accepts NULL and then does nothing. Any other handle or required
+ * pointer that is NULL gives CLOAK_E_INVALID (or NULL or 0 where no status is returned).
+ *
+ * Text is UTF-8. Text in ends in NUL unless a length follows it; bytes always have a length. Text
+ * handed out always ends in NUL.
+ *
+ * Times. Moments are int64_t milliseconds since 1970-01-01 UTC by the Redis server's clock, so a
+ * host whose clock is wrong ends no session early and extends none. Spans are milliseconds too. In
+ * options and URIs a span is a number with a unit: 500ms, 90s, 30m, 12h, 7d.
+ *
+ * Blocking. Only the calls marked @blocks wait for the network, and never longer than the store's
+ * `timeout` option, connecting included; the one exception of this release: looking up a host
+ * name by DNS waits as long as the system's resolver does (numeric addresses and Unix sockets do
+ * not look anything up).
+ *
+ * Threads. A store may be used by any number of threads at once. A session and a config are used
+ * by one thread at a time. Sessions may be freed in any order, on any thread, also after
+ * cloak_store_close(); the store's memory goes with the last of them.
+ *
+ * Fork. A forked child may go on using the store: its first call opens a connection of its own and
+ * sends nothing on the parent's. Do not fork while another thread is inside a call.
+ *
+ * Signals. The library raises no SIGPIPE and installs no handler; interrupted calls go on.
+ *
+ * Limits. Attribute name 1..255 bytes; attributes of one session 1024; a session's plaintext
+ * record at most the `max_size` option (default 1 MiB); a session id is 32 characters.
+ *
+ * Environment. The library never prints, never exits, reads no environment variable, starts no
+ * thread.
+ */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CLOAK_API __attribute__((visibility("default")))
+#define CLOAK_MUST_USE __attribute__((warn_unused_result))
+#else
+#define CLOAK_API
+#define CLOAK_MUST_USE
+#endif
+
+/* ---- Version ------------------------------------------------------------------------------ */
+
+#define CLOAK_VERSION_MAJOR 0
+#define CLOAK_VERSION_MINOR 1
+#define CLOAK_VERSION_PATCH 0
+
+/** Return the version of the library at run time as text, "0.1.0".
+ *
+ *  @return [borrowed] for ever
+ *  @threads any   @since 0.1 */
+CLOAK_API const char *cloak_version_string(void);
+
+/** Return the version of the library at run time: major * 1000000 + minor * 1000 + patch.
+ *
+ *  @return the number, 1000 for 0.1.0
+ *  @threads any   @since 0.1 */
+CLOAK_API int32_t cloak_version_number(void);
+
+/** Tell whether this build of the library has a feature.
+ *
+ *  Known names in this release: "redis", "unix" and "memory", the storage schemes. Later releases
+ *  add names, so a program can ask instead of comparing versions.
+ *
+ *  @param feature  [borrowed] name, NUL-terminated
+ *  @return 1 if this build has it, else 0 (also for names not known)
+ *  @threads any   @since 0.1 */
+CLOAK_API int cloak_has_feature(const char *feature);
+
+/* ---- Status and errors -------------------------------------------------------------------- */
+
+typedef int32_t cloak_status;
+
+#define CLOAK_OK 0
+
+/* outcomes */
+#define CLOAK_NOT_FOUND 1   /* no such session: unknown, expired, destroyed; or no such attribute */
+#define CLOAK_CONFLICT 2    /* somebody else saved first, or cookies that contradict each other */
+#define CLOAK_RENEWED 3     /* the id was replaced when privilege changed; it opens nothing */
+#define CLOAK_UNCONFIRMED 4 /* reserved: stored, not confirmed by replicas */
+#define CLOAK_PARTIAL 5     /* reserved: done in part, calling again is safe */
+#define CLOAK_LIMIT 6       /* reserved: a limit per user is reached */
+
+/* failures */
+#define CLOAK_E_INVALID (-1)      /* an argument is wrong: NULL, range, type, malformed id */
+#define CLOAK_E_NOMEM (-2)        /* out of memory */
+#define CLOAK_E_TOO_LARGE (-3)    /* the session exceeds max_size, or a limit on its attributes */
+#define CLOAK_E_NOSPACE (-4)      /* the caller's buffer is too small; *len has the needed size */
+#define CLOAK_E_CONFIG (-5)       /* an option, URI or key is wrong, or options contradict */
+#define CLOAK_E_TIMEOUT (-6)      /* the deadline passed; nothing was changed */
+#define CLOAK_E_IO (-7)           /* the connection broke; nothing was changed */
+#define CLOAK_E_PROTOCOL (-8)     /* the server answered something that makes no sense */
+#define CLOAK_E_SERVER (-9)       /* the server refused: OOM, MISCONF, READONLY, NOPERM, ... */
+#define CLOAK_E_UNAVAILABLE (-10) /* no connection, or the server is LOADING; try later */
+#define CLOAK_E_UNKNOWN (-11)     /* sent, no answer: it may or may not have been applied */
+#define CLOAK_E_AUTH (-12)        /* the server wants other credentials */
+#define CLOAK_E_CRYPTO (-13)      /* sealed under a key this store does not have */
+#define CLOAK_E_CORRUPT (-14)     /* the stored bytes do not open: damaged, tampered, foreign */
+#define CLOAK_E_UNSUPPORTED (-15) /* this release cannot do that, or read that */
+#define CLOAK_E_BUSY (-16)        /* reserved: the session has an operation in flight */
+#define CLOAK_E_CLOSED (-17)      /* the store is closed */
+#define CLOAK_E_INTERNAL (-18)    /* a bug in the library; please report */
+
+/** What went wrong, for a person to read. Its size is 512 bytes, for ever.
+ *
+ *  Allocate it anywhere, pass its address, read `text` after a failure. */
+typedef struct cloak_error {
+	cloak_status status;
+	int32_t reserved[3];
+	char text[496]; /* one line, NUL-terminated */
+} cloak_error;
+
+/** Return the name of a status, "CLOAK_E_TIMEOUT".
+ *
+ *  @return [borrowed] for ever; "CLOAK_?" for a number that is no status
+ *  @threads any   @since 0.1 */
+CLOAK_API const char *cloak_status_name(cloak_status status);
+
+/** Return a status in words, "the deadline passed".
+ *
+ *  @return [borrowed] for ever; "unknown status" for a number that is no status
+ *  @threads any   @since 0.1 */
+CLOAK_API const char *cloak_status_text(cloak_status status);
+
+/* ---- Configuration ------------------------------------------------------------------------ */
+
+/** Everything a store is opened with. Made by one thread, then handed to cloak_store_open(), which
+ *  copies it: one config can open several stores. */
+typedef struct cloak_config cloak_config;
+
+/** Make a config with every option at its default.
+ *
+ *  @param out  [owned] cloak_config_free(); NULL unless CLOAK_OK
+ *  @return CLOAK_OK; CLOAK_E_INVALID: out is NULL; CLOAK_E_NOMEM; CLOAK_E_INTERNAL: the system
+ *          gives no random bytes
+ *  @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_new(cloak_config **out);
+
+/** Free a config, wiping the keys and the password in it.
+ *
+ *  @param config  [consumed] NULL is fine
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API void cloak_config_free(cloak_config *config);
+
+/** Set one option by name.
+ *
+ *  The options, their ranges and defaults are the table in README.md; cloak_config_property_at()
+ *  lists them at run time. A value that is refused leaves the option as it was. Options that
+ *  contradict each other (a `__Host-` cookie with a domain) are refused by cloak_store_open().
+ *
+ *  @param config  the config
+ *  @param name    [borrowed] option, such as "idle_timeout"
+ *  @param value   [copied] its value as text, such as "30m"
+ *  @param err     why, on failure; never repeats the value of a secret option
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_CONFIG: no such option, malformed or out of
+ *          range; CLOAK_E_NOMEM
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_set(cloak_config *config, const char *name,
+						       const char *value, cloak_error *err);
+
+/** Set where the sessions live, and options, by a URI.
+ *
+ *    redis://[user:password@]host[:port][/db]    TCP; port 6379, db 0; IPv6 in brackets
+ *    redis+unix:///path/of/socket[?db=n]         Unix socket
+ *    memory:                                     this process only: for tests and single programs
+ *
+ *  Any option can follow as a query: redis://10.0.0.5/2?idle_timeout=1h&prefix=shop. User and
+ *  password are percent-decoded (RFC 3986 section 2.1), so are query values and socket paths. The
+ *  URI is applied as a whole or, when any part is refused, not at all.
+ *
+ *  @param config  the config
+ *  @param uri     [copied] at most 4096 bytes
+ *  @param err     why, on failure; never repeats a user or password
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_CONFIG: malformed, or an option in it is
+ *          wrong; CLOAK_E_UNSUPPORTED: the scheme is not in this build; CLOAK_E_NOMEM
+ *  @threads any, one at a time   @since 0.1
+ *  Source: RFC 3986 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_set_uri(cloak_config *config, const char *uri,
+							   cloak_error *err);
+
+#define CLOAK_KEY_READ 1u  /* open records sealed under this key */
+#define CLOAK_KEY_WRITE 2u /* seal new records under this key too; exactly one key has it */
+
+/** Add a master key to the key ring.
+ *
+ *  A store opens records under every key of the ring and seals under the one added with
+ *  CLOAK_KEY_WRITE. To rotate: add the new key for reading everywhere, then switch writing to it,
+ *  then drop the old one after the longest session has ended.
+ *
+ *  @param config  the config
+ *  @param key     [copied] 32 raw bytes, or 43 or 44 characters of base64 (either alphabet)
+ *  @param len     bytes at key: 32, 43 or 44
+ *  @param use     CLOAK_KEY_READ or CLOAK_KEY_READ | CLOAK_KEY_WRITE (or CLOAK_KEY_WRITE alone,
+ *                 which means the same: what is written must be read)
+ *  @param err     why, on failure; never repeats the key
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL, no use or an unknown one; CLOAK_E_CONFIG: not a key,
+ *          a key of all zeros, a second key to write, a key whose 4-byte id is in the ring
+ *          already, more than 32 keys; CLOAK_E_NOMEM
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_add_key(cloak_config *config, const void *key,
+							   size_t len, uint32_t use,
+							   cloak_error *err);
+
+/** Make a fresh master key: 32 random bytes as 44 characters of base64.
+ *
+ *  @param out  buffer for the text and its NUL
+ *  @param len  in: its size, 45 is enough; out: 44
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_NOSPACE: *len is the needed size
+ *  @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_key_generate(char *out, size_t *len);
+
+#define CLOAK_LOG_DEBUG 0
+#define CLOAK_LOG_INFO 1
+#define CLOAK_LOG_WARN 2
+
+/** Receive one log line.
+ *
+ *  @param user     the word given to cloak_config_set_log()
+ *  @param level    CLOAK_LOG_DEBUG, CLOAK_LOG_INFO or CLOAK_LOG_WARN
+ *  @param event    [borrowed] stable name to search and count by, such as "record_tampered"
+ *  @param message  [borrowed] one line; sessions are named by a truncated hash, never by id
+ */
+typedef void (*cloak_log_fn)(void *user, int32_t level, const char *event, const char *message);
+
+/** Set where log lines go. Without a sink nothing is logged.
+ *
+ *  The sink is called on the thread that made the call, with no lock held; it may call the
+ *  library. A failure that a call returns is not logged again above debug.
+ *
+ *  @param config  the config
+ *  @param log     the sink, or NULL for none
+ *  @param user    [borrowed] handed to each call, until the store's memory is gone
+ *  @return CLOAK_OK; CLOAK_E_INVALID: config is NULL
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_set_log(cloak_config *config, cloak_log_fn log,
+							   void *user);
+
+#define CLOAK_CLOCK_WALL 0 /* milliseconds since 1970-01-01 UTC */
+#define CLOAK_CLOCK_MONO 1 /* milliseconds since any fixed moment; never goes back */
+
+/** Read a clock.
+ *
+ *  @param user   the word given to cloak_config_set_clock()
+ *  @param which  CLOAK_CLOCK_WALL or CLOAK_CLOCK_MONO
+ *  @return milliseconds
+ */
+typedef int64_t (*cloak_clock_fn)(void *user, int32_t which);
+
+/** Replace the system's clocks, for tests and simulations.
+ *
+ *  The monotonic clock must advance with real time while a call waits for the network. The wall
+ *  clock decides expiry only with `memory:`; a Redis store goes by the server's clock.
+ *
+ *  @param config  the config
+ *  @param now     the clock, called from any thread; or NULL for the system's
+ *  @param user    [borrowed] handed to each call, until the store's memory is gone
+ *  @return CLOAK_OK; CLOAK_E_INVALID: config is NULL
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_set_clock(cloak_config *config,
+							     cloak_clock_fn now, void *user);
+
+/** One option, as cloak_config_property_at() describes it. Set `size` to sizeof before the call. */
+typedef struct cloak_property {
+	uint32_t size;
+	int32_t secret;      /* 1: never print its value */
+	const char *name;    /* "idle_timeout" */
+	const char *type;    /* "text", "integer", "size", "span", "boolean" or "choice" */
+	const char *range;   /* "1s..365d"; the choices; "" for free text */
+	const char *initial; /* the default, "30m"; "" for none */
+	const char *text;    /* what it does, one sentence */
+} cloak_property;
+
+/** Describe the option at an index, 0 and up.
+ *
+ *  @param index  0 for the first
+ *  @param out    filled in; its texts are [borrowed] for ever
+ *  @return CLOAK_OK; CLOAK_NOT_FOUND: past the last; CLOAK_E_INVALID: NULL, or out->size is smaller
+ *          than this release's
+ *  @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_property_at(size_t index, cloak_property *out);
+
+/* ---- Store -------------------------------------------------------------------------------- */
+
+/** Where the sessions live: keys, options and connections. One per process is enough. */
+typedef struct cloak_store cloak_store;
+
+/** Open a store.
+ *
+ *  Nothing is sent: the first call that needs the server connects, so a web server can start before
+ *  its Redis. Use cloak_store_ping() to check at start-up.
+ *
+ *  @param config  [copied] needs a URI and a key to write
+ *  @param out     [owned] cloak_store_close(); NULL unless CLOAK_OK
+ *  @param err     why, on failure
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_CONFIG: no URI, no key to write, options that
+ *          contradict; CLOAK_E_NOMEM
+ *  @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_store_open(const cloak_config *config,
+						       cloak_store **out, cloak_error *err);
+
+/** Close a store: connections are closed, keys wiped as soon as no call is under way.
+ *
+ *  Sessions still held stay readable and must still be freed; whatever would need the server
+ *  answers CLOAK_E_CLOSED. The store handle is gone: no thread may pass it to a call from here on.
+ *
+ *  @param store  [consumed] NULL is fine
+ *  @threads any, once   @since 0.1 */
+CLOAK_API void cloak_store_close(cloak_store *store);
+
+/** Check that the server can be reached and accepts the credentials.
+ *
+ *  @param store  the store
+ *  @param err    why, on failure
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_UNAVAILABLE, CLOAK_E_AUTH, CLOAK_E_TIMEOUT,
+ *          CLOAK_E_IO, CLOAK_E_SERVER, CLOAK_E_PROTOCOL, CLOAK_E_NOMEM
+ *  @blocks up to `timeout`   @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_store_ping(cloak_store *store, cloak_error *err);
+
+/* ---- Session ------------------------------------------------------------------------------ */
+
+/** One user's session: attributes in memory, read from the store and written back by a save. */
+typedef struct cloak_session cloak_session;
+
+/** Make a new, empty session with a fresh id. Nothing is sent.
+ *
+ *  It is stored by the first cloak_session_save() that finds an attribute in it; a session that
+ *  stays empty is never stored.
+ *
+ *  @param store  the store; the session keeps it alive
+ *  @param out    [owned] cloak_session_free(); NULL unless CLOAK_OK
+ *  @param err    why, on failure
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_NOMEM
+ *  @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_create(cloak_store *store, cloak_session **out,
+							   cloak_error *err);
+
+#define CLOAK_LOAD_PEEK 1u /* do not extend the session's life by this load */
+
+/** Load the session of an id, as received in a cookie.
+ *
+ *  One round trip. When more than `touch_percent` of the idle timeout has gone, the session's life
+ *  is extended by a message that follows the load and is not waited for (unless CLOAK_LOAD_PEEK).
+ *  A malformed id is answered without asking the server.
+ *
+ *  @param store  the store
+ *  @param id     [borrowed] as received; need not end in NUL
+ *  @param len    bytes at id, any
+ *  @param flags  0 or CLOAK_LOAD_PEEK
+ *  @param out    [owned] cloak_session_free(); NULL unless CLOAK_OK
+ *  @param err    why, on failure
+ *  @return CLOAK_OK; CLOAK_NOT_FOUND: unknown, expired, destroyed, forged or malformed;
+ *          CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;
+ *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_SERVER,
+ *          CLOAK_E_PROTOCOL: no answer to be had, say "try later", never "logged out";
+ *          CLOAK_E_CRYPTO: sealed under a key this store does not have; CLOAK_E_CORRUPT: stored
+ *          bytes that do not open; CLOAK_E_UNSUPPORTED: stored by a later release;
+ *          CLOAK_E_CLOSED; CLOAK_E_NOMEM
+ *  @blocks up to `timeout`   @threads any   @since 0.1
+ *  Source: Redis documentation, GET, PTTL */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_load(cloak_store *store, const char *id,
+							 size_t len, uint32_t flags,
+							 cloak_session **out, cloak_error *err);
+
+/** Read the session again from the store, dropping changes not saved.
+ *
+ *  The way on after CLOAK_CONFLICT or CLOAK_E_UNKNOWN. When it does not return CLOAK_OK the session
+ *  is as it was, changes included. A session never saved cannot be reloaded: CLOAK_NOT_FOUND.
+ *
+ *  @param session  the session; attributes borrowed from it end here
+ *  @param err      why, on failure
+ *  @return CLOAK_OK; otherwise as cloak_session_load()
+ *  @blocks up to `timeout`   @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *session,
+							   cloak_error *err);
+
+#define CLOAK_SAVE_STRICT 1u /* never merge with what others saved: answer CLOAK_CONFLICT */
+
+/** Write the session's changes to the store.
+ *
+ *  Nothing changed: nothing is sent (but the session's life is extended when due). Otherwise one
+ *  round trip: the session is replaced only if it is still as loaded, so no other request's change
+ *  is lost and a destroyed session stays destroyed. In this release every conflict is answered
+ *  CLOAK_CONFLICT; merging comes with a later one. A save whose answer is lost is repeated; when
+ *  it stays open whether it was applied, the answer is CLOAK_E_UNKNOWN: a further save of this
+ *  handle asks the store whether it was (CLOAK_OK: it was; CLOAK_CONFLICT: it was not) and sends
+ *  no change; cloak_session_reload() starts anew.
+ *
+ *  @param session  the session; attributes borrowed from it end here
+ *  @param flags    0 or CLOAK_SAVE_STRICT
+ *  @param err      why, on failure
+ *  @return CLOAK_OK; CLOAK_NOT_FOUND: expired or destroyed meanwhile, nothing was written;
+ *          CLOAK_CONFLICT: somebody else saved since the load, the session is as it was;
+ *          CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;
+ *          CLOAK_E_TOO_LARGE: over `max_size`, nothing was sent; CLOAK_E_UNKNOWN;
+ *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_SERVER,
+ *          CLOAK_E_PROTOCOL: nothing was written; CLOAK_E_CRYPTO, CLOAK_E_CORRUPT,
+ *          CLOAK_E_UNSUPPORTED: as in cloak_session_load(); CLOAK_E_CLOSED; CLOAK_E_NOMEM
+ *  @blocks up to `timeout`   @threads one at a time   @since 0.1
+ *  Source: Redis documentation, EVALSHA, SET */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save(cloak_session *session, uint32_t flags,
+							 cloak_error *err);
+
+/** End the session in the store, for good: log out.
+ *
+ *  Its record goes and a marker stays for ten minutes or as long as the record would have, so no
+ *  request still under way can bring the session back. Destroying twice is fine, so is a session
+ *  that has expired or was never saved. The handle stays readable; saving it answers
+ *  CLOAK_NOT_FOUND. Send the cookie of cloak_cookie_expire() with the response.
+ *
+ *  @param session  the session; not freed
+ *  @param err      why, on failure
+ *  @return CLOAK_OK: ended; CLOAK_RENEWED: this id had been replaced when privilege changed, and
+ *          the session lives on under its new id; CLOAK_E_INVALID: NULL; CLOAK_E_UNAVAILABLE,
+ *          CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_SERVER, CLOAK_E_PROTOCOL,
+ *          CLOAK_E_UNKNOWN: not known to be ended, call again; CLOAK_E_CLOSED; CLOAK_E_NOMEM
+ *  @blocks up to `timeout`   @threads one at a time   @since 0.1
+ *  Source: Redis documentation, UNLINK, SET */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_destroy(cloak_session *session,
+							    cloak_error *err);
+
+/** Free the handle, wiping its data. Changes not saved are dropped; the store is not asked.
+ *
+ *  @param session  [consumed] NULL is fine
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API void cloak_session_free(cloak_session *session);
+
+/** Return the session's id, the value of its cookie: 32 characters of [A-Za-z0-9_-].
+ *
+ *  It is the user's key to the session: send it in a cookie, put it nowhere else.
+ *
+ *  @param session  the session
+ *  @return [borrowed] until the session is freed; NULL if session is NULL
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API const char *cloak_session_id(const cloak_session *session);
+
+/** Return when the session was first saved.
+ *
+ *  @return milliseconds since 1970-01-01 UTC by the server's clock; 0 before the first save
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API int64_t cloak_session_created_ms(const cloak_session *session);
+
+/** Return when the session ends if nothing touches it again: the idle timeout counted from the last
+ *  load, touch or save of this handle, and never past the absolute timeout.
+ *
+ *  @return milliseconds since 1970-01-01 UTC by the server's clock; 0 before the first save
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API int64_t cloak_session_expires_ms(const cloak_session *session);
+
+/** Tell whether the session has never been saved. Its cookie is to be set with the response in
+ *  which this turns from 1 to 0.
+ *
+ *  @return 1 or 0
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API int cloak_session_is_new(const cloak_session *session);
+
+/** Tell whether a save would write: an attribute was changed since load, create or save.
+ *
+ *  Setting an attribute to the value it has is no change.
+ *
+ *  @return 1 or 0
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API int cloak_session_is_dirty(const cloak_session *session);
+
+/* ---- Attributes --------------------------------------------------------------------------- */
+
+#define CLOAK_TYPE_BYTES 1
+#define CLOAK_TYPE_TEXT 2
+#define CLOAK_TYPE_I64 3
+#define CLOAK_TYPE_BOOL 4
+
+/* The four setters replace whatever the attribute was, its type included. Return: CLOAK_OK;
+ * CLOAK_E_INVALID: NULL, a name that is empty or not UTF-8, text that is not UTF-8;
+ * CLOAK_E_TOO_LARGE: name over 255 bytes, value over `max_size`, over 1024 attributes;
+ * CLOAK_E_NOMEM. On failure the attribute is as it was. Attributes borrowed earlier end here. */
+
+/** Set an attribute to bytes.
+ *
+ *  @param session  the session
+ *  @param name     [copied] 1..255 bytes of UTF-8
+ *  @param value    [copied] may be NULL if len is 0
+ *  @param len      bytes at value
+ *  @return as said above for all setters
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_set_bytes(cloak_session *session,
+							      const char *name, const void *value,
+							      size_t len);
+
+/** Set an attribute to text.
+ *
+ *  @param session  the session
+ *  @param name     [copied] 1..255 bytes of UTF-8
+ *  @param value    [copied] UTF-8, NUL-terminated
+ *  @return as said above for all setters
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_set_text(cloak_session *session,
+							     const char *name, const char *value);
+
+/** Set an attribute to a 64-bit integer.
+ *
+ *  @param session  the session
+ *  @param name     [copied] 1..255 bytes of UTF-8
+ *  @param value    any
+ *  @return as said above for all setters
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_set_i64(cloak_session *session,
+							    const char *name, int64_t value);
+
+/** Set an attribute to true (any value but 0) or false (0).
+ *
+ *  @param session  the session
+ *  @param name     [copied] 1..255 bytes of UTF-8
+ *  @param value    truth
+ *  @return as said above for all setters
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_set_bool(cloak_session *session,
+							     const char *name, int value);
+
+/** Add to an integer attribute; one that is absent counts as 0.
+ *
+ *  @param session  the session
+ *  @param name     [copied] 1..255 bytes of UTF-8
+ *  @param delta    what to add, may be negative
+ *  @param out      the new value; may be NULL
+ *  @return as said above for all setters, and CLOAK_E_INVALID: the attribute is not an integer, or
+ *          the sum does not fit 64 bits
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_add_i64(cloak_session *session,
+							    const char *name, int64_t delta,
+							    int64_t *out);
+
+/** Remove an attribute.
+ *
+ *  @param session  the session
+ *  @param name     [borrowed] 1..255 bytes of UTF-8
+ *  @return CLOAK_OK; CLOAK_NOT_FOUND: there is none of that name; CLOAK_E_INVALID: NULL, a name
+ *          that is empty; CLOAK_E_NOMEM
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_unset(cloak_session *session, const char *name);
+
+/* The getters return: CLOAK_OK; CLOAK_NOT_FOUND: there is none of that name; CLOAK_E_INVALID: NULL,
+ * or the attribute is of another type. What they hand out is borrowed until the next set, unset,
+ * add, save, reload or free of the session. */
+
+/** Get an attribute that is bytes.
+ *
+ *  @param session  the session
+ *  @param name     [borrowed] its name
+ *  @param value    [borrowed] the bytes; NULL unless CLOAK_OK
+ *  @param len      how many; 0 unless CLOAK_OK
+ *  @return as said above for all getters
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_get_bytes(const cloak_session *session,
+							      const char *name,
+							      const uint8_t **value, size_t *len);
+
+/** Get an attribute that is text.
+ *
+ *  @param session  the session
+ *  @param name     [borrowed] its name
+ *  @param value    [borrowed] UTF-8, NUL-terminated; NULL unless CLOAK_OK
+ *  @param len      its bytes without the NUL, 0 unless CLOAK_OK; the pointer may be NULL
+ *  @return as said above for all getters
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_get_text(const cloak_session *session,
+							     const char *name, const char **value,
+							     size_t *len);
+
+/** Get an attribute that is an integer.
+ *
+ *  @param session  the session
+ *  @param name     [borrowed] its name
+ *  @param value    the integer; 0 unless CLOAK_OK
+ *  @return as said above for all getters
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_get_i64(const cloak_session *session,
+							    const char *name, int64_t *value);
+
+/** Get an attribute that is a boolean.
+ *
+ *  @param session  the session
+ *  @param name     [borrowed] its name
+ *  @param value    1 or 0; 0 unless CLOAK_OK
+ *  @return as said above for all getters
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_get_bool(const cloak_session *session,
+							     const char *name, int *value);
+
+/** Count the attributes.
+ *
+ *  @return how many; 0 if session is NULL
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API size_t cloak_session_count(const cloak_session *session);
+
+/** One attribute, as cloak_session_attr_at() shows it. Set `size` to sizeof before the call. */
+typedef struct cloak_attr {
+	uint32_t size;
+	int32_t type;         /* CLOAK_TYPE_BYTES, _TEXT, _I64 or _BOOL */
+	const char *name;     /* NUL-terminated */
+	const uint8_t *value; /* bytes and text (text ends in NUL); else NULL */
+	size_t len;           /* bytes at value */
+	int64_t i64;          /* integer; boolean as 1 or 0; else 0 */
+} cloak_attr;
+
+/** Show the attribute at an index, in the order of their names (shorter first, then by bytes).
+ *
+ *  @param session  the session
+ *  @param index    0 .. cloak_session_count() - 1
+ *  @param out      filled in; its pointers are borrowed as those of the getters
+ *  @return CLOAK_OK; CLOAK_NOT_FOUND: past the last; CLOAK_E_INVALID: NULL, or out->size is smaller
+ *          than this release's
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_attr_at(const cloak_session *session,
+							    size_t index, cloak_attr *out);
+
+/* ---- Cookies ------------------------------------------------------------------------------ */
+
+/** Find the session id in a Cookie request header.
+ *
+ *  Looks for the cookie named by the `cookie_name` option. Values that cannot be an id are passed
+ *  over. Two different ids are never chosen between, since an attacker on a sibling host may have
+ *  planted one of them: that is CLOAK_CONFLICT, to be treated as no session. The default name with
+ *  its `__Host-` prefix keeps browsers from accepting such a second cookie at all.
+ *
+ *  @param store   the store, for its cookie options
+ *  @param header  [borrowed] the header's value; need not end in NUL; may be NULL (no header)
+ *  @param len     bytes at header; at most 64 KiB are read
+ *  @param id      [borrowed] from header: the id, not NUL-terminated; NULL unless CLOAK_OK
+ *  @param id_len  its bytes; 0 unless CLOAK_OK
+ *  @return CLOAK_OK; CLOAK_NOT_FOUND: no such cookie; CLOAK_CONFLICT: two different ids;
+ *          CLOAK_E_INVALID: NULL
+ *  @threads any   @since 0.1
+ *  Source: RFC 6265 section 4.2 and 5.4 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_cookie_find(cloak_store *store, const char *header,
+							size_t len, const char **id,
+							size_t *id_len);
+
+/** Format the value of a Set-Cookie response header that gives the browser the session's id.
+ *
+ *  Name, path, domain, Secure, SameSite, Partitioned and Max-Age follow the `cookie_...` options;
+ *  HttpOnly is always set. Send `Cache-Control: no-store` with a response that sets it.
+ *
+ *  @param session  the session
+ *  @param out      buffer for the text and its NUL
+ *  @param len      in: its size, 512 is enough for most options; out: the text's length
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_NOSPACE: *len is the needed size
+ *  @threads one at a time   @since 0.1
+ *  Source: RFC 6265bis section 4.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_cookie_format(const cloak_session *session, char *out,
+							  size_t *len);
+
+/** Format the value of a Set-Cookie response header that makes the browser drop the cookie.
+ *
+ *  @param store  the store, for its cookie options
+ *  @param out    buffer for the text and its NUL
+ *  @param len    in: its size; out: the text's length
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_NOSPACE: *len is the needed size
+ *  @threads any   @since 0.1
+ *  Source: RFC 6265bis section 4.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_cookie_expire(cloak_store *store, char *out,
+							  size_t *len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

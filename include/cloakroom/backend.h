@@ -1,0 +1,136 @@
+/* L4 storage interface: what a place that stores sessions must do */
+/* SPDX-License-Identifier: MIT */
+/*
+ * A backend stores sealed bytes under names, each with a time to live. It never sees an id, a key
+ * or plaintext. It learns of a value only its first byte (1: a live record, 2: forwarder,
+ * 3: superseded marker, 4: tombstone) and its first 30 bytes (the tag, a version fresh with each
+ * write). This interface is for those who add backends; it promises less stability than
+ * cloakroom.h: it may change with a minor release.
+ *
+ * Requests. An operation fills a cloak_req and submits it; the backend answers by filling the out
+ * fields and calling `done`, at once or later. `done` only marks the operation as ready to go on.
+ * The caller owns the request and the memory its in fields point to until `done` was called (or
+ * `cancel` returned). A request with CLOAK_REQ_FORGET is the exception: the backend copies what it
+ * needs during submit, sends it as soon as it can without waiting, and never touches it again.
+ *
+ *   kind    does                                            status, on a server that answers
+ *   READY   reach the shard, learn its time                 OK (shard_now_ms)
+ *   GET     read value and time to live                     OK (out, ttl_left_ms), NOT_FOUND
+ *   PUT     write val for ttl_ms, if cond holds:
+ *           ABSENT: nothing is stored under the name; the    OK; CONFLICT (out: what is stored);
+ *           shard's clock is not past deadline_ms            CLOAK_E_TIMEOUT (too late)
+ *           TAG: a live record with `tag` is stored, or      OK; NOT_FOUND (nothing stored);
+ *           val itself already                               CONFLICT (out: the value if not live)
+ *   TOUCH   set the time to live if a live record with       OK, NOT_FOUND, CONFLICT
+ *           `tag` is stored
+ *   END     remove what is stored, leave a tombstone         OK (out: byte 0 of what was stored or
+ *           for the longer of ten minutes and what was       0 if nothing, then the 24 bytes of
+ *           left, keeping a successor name met               the successor name, if any)
+ *
+ * READ, PUT and END may be repeated: doing the same again gives the same result. Any request may
+ * fail: status is a CLOAK_E_ value, `error` says why, and `applied` whether a write took effect
+ * (CLOAK_APPLIED_MAYBE: it was sent and its answer never came).
+ */
+#ifndef CLOAKROOM_BACKEND_H
+#define CLOAKROOM_BACKEND_H
+
+#include "../cloakroom.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CLOAK_NAME_CHARS 32      /* characters of a stored name, not NUL-terminated in a request */
+#define CLOAK_TAG_BYTES 30       /* bytes of a value's tag */
+#define CLOAK_SUCCESSOR_BYTES 24 /* bytes of a successor's name, raw */
+
+enum { CLOAK_REQ_READY = 1, CLOAK_REQ_GET, CLOAK_REQ_PUT, CLOAK_REQ_TOUCH, CLOAK_REQ_END };
+enum { CLOAK_COND_NONE = 0, CLOAK_COND_ABSENT, CLOAK_COND_TAG };
+enum { CLOAK_APPLIED_NO = 0, CLOAK_APPLIED_YES, CLOAK_APPLIED_MAYBE };
+
+#define CLOAK_REQ_FRESH 1u  /* on a connection newer than the one of `origin` */
+#define CLOAK_REQ_FORGET 2u /* no answer wanted; `done` is not called */
+
+/* Which connection answered: handed back by suspect() when the bytes do not open. */
+struct cloak_origin {
+	uint32_t lane;
+	uint32_t life; /* 0: none */
+};
+
+struct cloak_req {
+	uint32_t size; /* sizeof(struct cloak_req) */
+	uint8_t kind, cond;
+	uint16_t flags;
+
+	const char *name;   /* CLOAK_NAME_CHARS characters */
+	const uint8_t *val; /* PUT: at least CLOAK_TAG_BYTES bytes */
+	size_t val_len;
+	const uint8_t *tag;  /* PUT with COND_TAG, TOUCH: CLOAK_TAG_BYTES bytes */
+	int64_t ttl_ms;      /* PUT, TOUCH: at least 1 */
+	int64_t deadline_ms; /* by the monotonic clock of the environment */
+
+	cloak_status status;
+	uint8_t applied;
+	uint8_t *out; /* owned by the caller after done: env->free; NULL if out_len is 0 */
+	size_t out_len;
+	int64_t ttl_left_ms;  /* GET: -1: stored without one */
+	int64_t shard_now_ms; /* every OK, NOT_FOUND or CONFLICT: the shard's time, ms since 1970 */
+	struct cloak_origin origin;
+	cloak_error error; /* written when status is below 0 */
+
+	void (*done)(struct cloak_req *req);
+	void *op; /* the caller's */
+};
+
+#define CLOAK_BACKEND_CAP_BLOCKING 1u /* wait() works */
+
+/* What a backend is opened with. Everything is [borrowed] for the backend's life. */
+struct cloak_backend_env {
+	uint32_t size;
+	void *(*malloc)(size_t len); /* for req->out */
+	void (*free)(void *p);
+	int64_t (*now_ms)(const struct cloak_backend_env *env, int32_t which); /* CLOAK_CLOCK_... */
+	const void *clock;
+
+	/* where, as parsed from the URI */
+	const char *host; /* "" if none */
+	int32_t port;
+	int32_t db;
+	const char *path; /* Unix socket; "" if none */
+
+	/* options, as in the README's table */
+	const char *prefix;
+	const char *username; /* "" for none */
+	const char *password; /* "" for none */
+	const char *client_name;
+	int64_t timeout_ms;
+	int64_t connect_timeout_ms;
+	int64_t max_size;
+	int64_t memory_limit;
+};
+
+struct cloak_backend {
+	uint32_t size;
+	const char *scheme; /* "redis", "redis+unix", "memory" */
+	uint32_t capabilities;
+
+	cloak_status (*open)(const struct cloak_backend_env *env, void **out, cloak_error *err);
+	void (*close)(void *state);
+	/* Accept n requests, each with its own answer; failures are answers too. */
+	void (*submit)(void *state, struct cloak_req *const *reqs, size_t n);
+	/* Wait until all n submitted requests have their answer. At a request's own deadline it is
+	 * answered CLOAK_E_TIMEOUT, so this always returns. */
+	void (*wait)(void *state, struct cloak_req *const *reqs, size_t n);
+	/* Forget a submitted request: when this returns the backend no longer touches it and `done`
+	 * was called exactly once, with CLOAK_E_TIMEOUT if it had no answer yet. */
+	void (*cancel)(void *state, struct cloak_req *req);
+	/* The bytes that came from there do not open: use that connection no more until it is proven
+	 * innocent. */
+	void (*suspect)(void *state, struct cloak_origin origin);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,99 @@
+/* L2 wire: one pipelined connection as a pure state machine */
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOAK_CONN_H
+#define CLOAK_CONN_H
+
+#include "resp.h"
+
+/*
+ * Sans I/O: bytes and the time go in, bytes and completions come out. The lane moves the bytes; unit
+ * tests and fuzzers do it in its place, on a virtual clock.
+ *
+ *      start ──> AUTH ──+OK──> SETUP ──TIME──> READY ──┐
+ *        │    (if a password)    ▲ │             │     │ commands, in order
+ *        └──(no password)────────┘ └──error──┐   └─────┘
+ *                                            ▼
+ *                                          DEAD    fail(): every command is completed
+ *
+ * AUTH is alone on the wire, because a failed AUTH behind other commands gets no reply at all from
+ * some servers (redis issue 15640). The rest of the set-up (SELECT, CLIENT SETNAME, TIME) and the first
+ * commands share one packet. A failed SELECT fails every command behind it: it would have met
+ * another database.
+ *
+ * Replies are matched to commands in order. A command that is given up on (cloak__conn_abandon)
+ * leaves a placeholder, which swallows its replies when they come.
+ */
+
+#define CLOAK__COMMAND_REPLIES 2
+
+enum { CLOAK__CONN_NEW, CLOAK__CONN_AUTH, CLOAK__CONN_SETUP, CLOAK__CONN_READY, CLOAK__CONN_DEAD };
+
+struct cloak__conn_options {
+	const char *username, *password, *client_name; /* "" for none */
+	int32_t db;
+	size_t max_reply;
+	const char *label; /* for messages: "redis at 127.0.0.1:6379" */
+};
+
+/* One or two commands appended together. The bytes go in by cloak__conn_submit(); the replies come out
+ * here. Owned by the caller until `finished`, or abandoned. */
+struct cloak__command {
+	unsigned replies; /* how many are expected: 1..CLOAK__COMMAND_REPLIES */
+	unsigned got;
+	struct cloak__reply reply[CLOAK__COMMAND_REPLIES]; /* top nodes; never arrays */
+	uint8_t small[CLOAK__COMMAND_REPLIES][CLOAK__REPLY_SMALL + 1];
+	char error_text[CLOAK__REPLY_TEXT_MAX + 1]; /* an ERROR reply's line is kept here */
+	cloak_status status; /* CLOAK_OK: replies hold; else the connection failed */
+	uint8_t maybe_sent;  /* with a failure: bytes may have reached the server */
+	uint8_t finished;
+	cloak_error error;    /* with a failure */
+	int64_t shard_now_ms; /* when finished with CLOAK_OK */
+};
+
+void cloak__command_init(struct cloak__command *c, unsigned replies);
+/* Free bulk replies that were not taken. */
+void cloak__command_free(struct cloak__command *c);
+
+struct cloak__conn;
+
+struct cloak__conn *cloak__conn_new(
+	const struct cloak__conn_options *options); /* NULL: no memory */
+/* Frees; there must be no unfinished command (call cloak__conn_fail() first). */
+void cloak__conn_free(struct cloak__conn *c);
+
+int cloak__conn_state(const struct cloak__conn *c);
+/* The transport is connected: queue AUTH or the set-up. */
+void cloak__conn_start(struct cloak__conn *c, int64_t now_ms);
+/* 1 from SETUP on: commands can be submitted. */
+int cloak__conn_accepts(const struct cloak__conn *c);
+
+/* Append the bytes of a command's `replies` RESP commands and queue it. command may be NULL: replies
+ * are counted and swallowed (`replies` of them). CLOAK_E_NOMEM and CLOAK_E_BUSY (the queue or the
+ * output is full) leave the connection as it was. */
+cloak_status cloak__conn_submit(struct cloak__conn *c, struct cloak__command *command,
+				unsigned replies, const void *bytes, size_t len, int64_t now_ms);
+/* Forget a submitted command: a placeholder takes its place; the command is the caller's again. */
+void cloak__conn_abandon(struct cloak__conn *c, struct cloak__command *command);
+
+/* Bytes to be sent; then how many were. */
+const uint8_t *cloak__conn_output(const struct cloak__conn *c, size_t *len);
+void cloak__conn_sent(struct cloak__conn *c, size_t len, int64_t now_ms);
+/* Bytes that were received. On anything but CLOAK_OK the connection is to be closed, and
+ * cloak__conn_fail() was called already. Unasked-for bytes are CLOAK_E_PROTOCOL. */
+cloak_status cloak__conn_input(struct cloak__conn *c, const void *bytes, size_t len, int64_t now_ms,
+			       cloak_error *err);
+/* Complete every queued command with the status, and be DEAD. */
+void cloak__conn_fail(struct cloak__conn *c, const cloak_error *cause);
+
+/* Replies still to come, placeholders included. */
+size_t cloak__conn_in_flight(const struct cloak__conn *c);
+/* When the last byte came in (or, with nothing in flight before, the first command went in). */
+int64_t cloak__conn_last_progress_ms(const struct cloak__conn *c);
+/* The shard's time: TIME's answer plus what has passed since. 0 while not known. */
+int64_t cloak__conn_shard_now_ms(const struct cloak__conn *c, int64_t now_ms);
+/* How old TIME's answer is; INT64_MAX while there is none. */
+int64_t cloak__conn_time_age_ms(const struct cloak__conn *c, int64_t now_ms);
+/* Queue another TIME, whose answer refreshes the shard's time. */
+cloak_status cloak__conn_ask_time(struct cloak__conn *c, int64_t now_ms);
+
+#endif

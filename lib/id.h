@@ -1,0 +1,35 @@
+/* L1 values: session ids and the names they are stored under */
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOAK_ID_H
+#define CLOAK_ID_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLOAK__ID_BYTES 24
+#define CLOAK__ID_CHARS 32
+#define CLOAK__NAME_BYTES 24
+#define CLOAK__NAME_CHARS 32
+#define CLOAK__LOG_ID_CHARS 8
+
+/*
+ * id      24 random bytes, shown as 32 characters of base64url (RFC 4648 section 5) without padding
+ * name    BLAKE2b with a 24-byte digest, no key, no salt, personal "cloakroom-name-1", of the raw
+ *         id; shown as 32 characters of base64url
+ * log id  the first 8 characters of the name
+ *
+ * 24 bytes are exactly 32 characters, so every id has one spelling only.
+ */
+
+/* Prepare libsodium. 0, or -1 when the system gives no random bytes. Any thread, any number. */
+int cloak__crypto_init(void);
+
+void cloak__id_random(uint8_t id[CLOAK__ID_BYTES]);
+/* 1 and the raw id, or 0 (id zeroed) for anything but 32 characters of [A-Za-z0-9_-]. */
+int cloak__id_parse(const char *text, size_t len, uint8_t id[CLOAK__ID_BYTES]);
+/* 24 bytes (an id or a name) as text. */
+void cloak__id_text(const uint8_t id[CLOAK__ID_BYTES], char text[CLOAK__ID_CHARS + 1]);
+/* The raw name of a raw id. */
+void cloak__id_name(const uint8_t id[CLOAK__ID_BYTES], uint8_t name[CLOAK__NAME_BYTES]);
+
+#endif

@@ -1,0 +1,51 @@
+/* L2 wire: one socket, TCP or Unix, with absolute deadlines */
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOAK_TRANSPORT_H
+#define CLOAK_TRANSPORT_H
+
+#include "clock.h"
+#include "report.h"
+
+/* Where to connect. */
+struct cloak__addr {
+	const char *path; /* Unix socket, or "" */
+	const char *host; /* name or numeric address */
+	int32_t port;
+};
+
+/* An open socket; fd is -1 when closed. Every call is non-blocking but those that take a deadline.
+ * Sockets are CLOEXEC and raise no SIGPIPE. TLS will be a second implementation behind the same
+ * calls. */
+struct cloak__transport {
+	int fd;
+};
+
+void cloak__transport_init(struct cloak__transport *t);
+
+/* Connect, trying each address the name has, all within the deadline. CLOAK_E_UNAVAILABLE (refused,
+ * no such socket, unreachable, backlog full until the deadline, name unknown), CLOAK_E_NOMEM. The
+ * message names the address and the cause. */
+cloak_status cloak__transport_open(struct cloak__transport *t, const struct cloak__addr *addr,
+				   const struct cloak__clock *clock, int64_t deadline_ms,
+				   cloak_error *err);
+/* Close the socket at once; nothing is sent. */
+void cloak__transport_close(struct cloak__transport *t);
+
+/* Send some of the bytes. CLOAK_OK and *sent (0: would block); CLOAK_E_IO. */
+cloak_status cloak__transport_send(struct cloak__transport *t, const void *p, size_t len,
+				   size_t *sent, cloak_error *err);
+/* Receive what is there. CLOAK_OK and *got (0: nothing yet); CLOAK_E_IO: closed by the server, or
+ * broken. */
+cloak_status cloak__transport_recv(struct cloak__transport *t, void *p, size_t cap, size_t *got,
+				   cloak_error *err);
+
+#define CLOAK__WAIT_READ 1
+#define CLOAK__WAIT_WRITE 2
+/* Wait until one of the directions is possible or the deadline has passed: CLOAK_OK or
+ * CLOAK_E_TIMEOUT. EINTR is waited through. */
+cloak_status cloak__transport_wait(struct cloak__transport *t, int directions,
+				   const struct cloak__clock *clock, int64_t deadline_ms);
+/* 1 if the peer has closed the idle connection, or sent bytes nobody asked for. */
+int cloak__transport_is_stale(struct cloak__transport *t);
+
+#endif
