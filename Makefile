@@ -1,3 +1,399 @@
-# Provisional; the real one follows.
-CC = gcc
-CFLAGS = -std=c11 -g -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -fvisibility=hidden -D_GNU_SOURCE
+# cloakroom: distributed web sessions over Redis
+# SPDX-License-Identifier: MIT
+#
+# Everything is built under build/<mode>/ from one set of rules, so the variants never disturb each
+# other: release (what is installed), test, asan, tsan, valgrind, clang (warnings), fuzz.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+# ---- settings -----------------------------------------------------------------------------------
+# CC is make's own `cc` unless the command line or the environment names another (CC=clang).
+
+CFLAGS ?= -O2 -g
+CPPFLAGS ?=
+LDFLAGS ?=
+AR ?= ar
+CLANG ?= clang
+PKG_CONFIG ?= pkg-config
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR ?=
+# V=1 shows the commands
+V ?= 0
+# programs built and run at once by the check targets
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# fuzz: target and seconds
+F ?= record
+T ?= 60
+
+# An empty setting means the default: packagers and FFI builds pass LIBDIR= on.
+override PREFIX := $(or $(PREFIX),/usr/local)
+override LIBDIR := $(or $(LIBDIR),$(PREFIX)/lib)
+override INCLUDEDIR := $(or $(INCLUDEDIR),$(PREFIX)/include)
+
+STD = -std=c11 -D_GNU_SOURCE
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+PROJECT = $(STD) $(WARN) -pthread -fPIC -fvisibility=hidden -fstack-protector-strong \
+	-MMD -MP
+LINK_SO = -shared -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,relro,-z,now
+WRAP = -Wl,--wrap=cloak__malloc,--wrap=cloak__calloc,--wrap=cloak__realloc,--wrap=cloak__free
+
+# One mode: its compiler, the flags after the user's, and its way to run a program.
+MODES = release test asan tsan valgrind clang fuzz
+CC_release = $(CC)
+CFLAGS_release = $(CFLAGS) $(CPPFLAGS) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+RUN_release =
+CC_test = $(CC)
+CFLAGS_test = -O2 -g -Werror
+RUN_test =
+CC_asan = $(CC)
+CFLAGS_asan = -O1 -g -Werror -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+RUN_asan = env CK_TIMEOUT_MULTIPLIER=4 ASAN_OPTIONS=detect_stack_use_after_return=1 \
+	UBSAN_OPTIONS=print_stacktrace=1
+CC_tsan = $(CC)
+CFLAGS_tsan = -O1 -g -Werror -fsanitize=thread -fno-omit-frame-pointer
+# TSan of gcc 12 does not know the wider address space randomisation of newer kernels.
+RUN_tsan = env CK_TIMEOUT_MULTIPLIER=10 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+	$(shell setarch -R true 2>/dev/null && echo setarch -R)
+CC_valgrind = $(CC)
+CFLAGS_valgrind = -O1 -g -Werror
+RUN_valgrind = env CK_TIMEOUT_MULTIPLIER=20 CLOAK_SLOW=1 valgrind -q --tool=memcheck \
+	--error-exitcode=99 --leak-check=full --show-leak-kinds=definite,possible --num-callers=20
+CC_clang = $(CLANG)
+CFLAGS_clang = -O1 -Werror
+RUN_clang =
+CC_fuzz = $(CLANG)
+CFLAGS_fuzz = -O1 -g -Werror -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer
+RUN_fuzz =
+
+# Link flags of a mode that its compile flags do not carry.
+LDFLAGS_fuzz = -fsanitize=fuzzer,address,undefined
+
+THIRD = hiredis libsodium
+THIRD_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(THIRD) 2>/dev/null)
+THIRD_LIBS := $(shell $(PKG_CONFIG) --libs $(THIRD) 2>/dev/null)
+CHECK_CFLAGS := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
+CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+
+ifeq ($(V),1)
+Q =
+say =
+else
+Q = @
+say = @echo '$1 $2'
+endif
+
+# ---- files --------------------------------------------------------------------------------------
+
+version = $(shell sed -n 's/^\#define CLOAK_VERSION_$1 //p' include/cloakroom.h)
+MAJOR := $(call version,MAJOR)
+VERSION := $(MAJOR).$(call version,MINOR).$(call version,PATCH)
+
+SONAME = libcloakroom.so.$(MAJOR)
+REALNAME = libcloakroom.so.$(VERSION)
+A = build/release/libcloakroom.a
+SO = build/release/$(REALNAME)
+
+LIB_SRC := $(sort $(wildcard lib/*.c))
+SUPPORT_SRC := $(sort $(wildcard test/support/*.c))
+UNIT := $(patsubst %.c,%,$(sort $(wildcard test/test_*.c)))
+WIRE := $(patsubst %.c,%,$(sort $(wildcard test/wire_*.c)))
+LIVE := $(patsubst %.c,%,$(sort $(wildcard test/live_*.c)))
+SUITES = $(UNIT) $(WIRE) $(LIVE)
+FUZZ := $(patsubst %.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+
+# In these folders a file with a main() is a program; the others are linked to each of them.
+with_main = $(if $1,$(shell grep -l '^int main.' $1))
+EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
+CGI_SRC := $(sort $(wildcard examples/cgi/*.c))
+BENCH_SRC := $(sort $(wildcard test/bench*.c test/bench/*.c))
+EXAMPLE_MAIN := $(sort $(call with_main,$(EXAMPLE_SRC)))
+CGI_MAIN := $(sort $(call with_main,$(CGI_SRC)))
+BENCH_MAIN := $(sort $(call with_main,$(BENCH_SRC)))
+EXAMPLES = $(EXAMPLE_MAIN:%.c=build/release/%) $(CGI_MAIN:%.c=build/release/%)
+BENCHES = $(BENCH_MAIN:%.c=build/release/%)
+
+# objects of sources $2 in mode $1
+objects = $(patsubst %.c,build/$1/%.o,$2)
+suites = $(addprefix build/$1/,$2)
+
+# ---- build --------------------------------------------------------------------------------------
+
+.PHONY: all lib examples deps
+all: lib examples ## build the libraries and the examples (the default)
+lib: $(A) $(SO) build/release/$(SONAME) build/release/libcloakroom.so ## build the libraries
+examples: $(EXAMPLES) ## build the examples
+
+deps: ## install what building needs, by the system's packages
+	$(Q)tools/deps.sh build
+
+build/have-libs:
+	$(Q)$(PKG_CONFIG) --exists $(THIRD) || { \
+		echo 'hiredis, libsodium or pkg-config is missing: run `make deps`' >&2; exit 1; }
+	$(Q)mkdir -p $(@D) && touch $@
+
+# Rules of a mode. `flags` changes, and all is compiled again, when compiler or flags do.
+define mode_rules
+build/$1/flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$$(CC_$1) $$(PROJECT) $$(CFLAGS_$1)' | cmp -s - $$@ || \
+		echo '$$(CC_$1) $$(PROJECT) $$(CFLAGS_$1)' > $$@
+
+compile_$1 = $$(CC_$1) $$(PROJECT) $$(CFLAGS_$1) -ffile-prefix-map=$$(CURDIR)=.
+
+build/$1/lib/%.o: lib/%.c build/$1/flags | build/have-libs
+	$$(call say,CC,$$<$$(tag_$1))
+	@mkdir -p $$(@D)
+	$(Q)$$(compile_$1) $$(THIRD_CFLAGS) -c -o $$@ $$<
+
+build/$1/test/%.o: test/%.c build/$1/flags | build/have-libs
+	$$(call say,CC,$$<$$(tag_$1))
+	@mkdir -p $$(@D)
+	$(Q)$$(compile_$1) $$(CHECK_CFLAGS) $$(THIRD_CFLAGS) -Iinclude -Ilib -Itest -c -o $$@ $$<
+
+build/$1/examples/%.o: examples/%.c build/$1/flags | build/have-libs
+	$$(call say,CC,$$<$$(tag_$1))
+	@mkdir -p $$(@D)
+	$(Q)$$(compile_$1) -Iinclude $$(THIRD_CFLAGS) -c -o $$@ $$<
+
+build/$1/tools/%.o: tools/%.c build/$1/flags | build/have-libs
+	$$(call say,CC,$$<$$(tag_$1))
+	@mkdir -p $$(@D)
+	$(Q)$$(compile_$1) -Iinclude $$(THIRD_CFLAGS) -c -o $$@ $$<
+
+build/$1/libinside.a: $$(call objects,$1,$(LIB_SRC))
+	$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
+build/$1/libsupport.a: $$(call objects,$1,$(SUPPORT_SRC))
+	$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
+
+$$(call suites,$1,$(SUITES)): %: %.o build/$1/libsupport.a build/$1/libinside.a
+	$$(call say,LD,$$@)
+	$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS) $(WRAP) -pthread -o $$@ $$^ $$(CHECK_LIBS) $$(THIRD_LIBS)
+endef
+
+empty =
+tag_release =
+$(foreach m,$(filter-out release,$(MODES)),$(eval tag_$m = $$(empty) [$m]))
+$(foreach m,$(MODES),$(eval $(call mode_rules,$m)))
+
+$(A): $(call objects,release,$(LIB_SRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(SO): $(call objects,release,$(LIB_SRC)) lib/cloakroom.map
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_release) $(LDFLAGS) $(LINK_SO) -Wl,-soname,$(SONAME) \
+		-Wl,--version-script=lib/cloakroom.map -pthread -o $@ $(filter %.o,$^) $(THIRD_LIBS)
+
+build/release/$(SONAME): $(SO)
+	$(Q)ln -sf $(REALNAME) $@
+build/release/libcloakroom.so: build/release/$(SONAME)
+	$(Q)ln -sf $(SONAME) $@
+
+link_example = $(CC) $(CFLAGS_release) $(LDFLAGS) -pthread -o $@ $^ $(THIRD_LIBS)
+$(EXAMPLE_MAIN:%.c=build/release/%): %: %.o \
+		$(call objects,release,$(filter-out $(EXAMPLE_MAIN),$(EXAMPLE_SRC))) $(A)
+	$(call say,LD,$@)
+	$(Q)$(link_example)
+$(CGI_MAIN:%.c=build/release/%): %: %.o \
+		$(call objects,release,$(filter-out $(CGI_MAIN),$(CGI_SRC))) $(A)
+	$(call say,LD,$@)
+	$(Q)$(link_example)
+
+BENCH_PLAIN = $(filter-out test/support/oom.c,$(SUPPORT_SRC)) $(filter-out $(BENCH_MAIN),$(BENCH_SRC))
+$(BENCHES): %: %.o $(call objects,release,$(BENCH_PLAIN) $(LIB_SRC))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_release) $(LDFLAGS) -pthread -o $@ $^ $(CHECK_LIBS) $(THIRD_LIBS)
+
+FUZZERS = $(FUZZ:%=build/fuzz/%)
+$(FUZZERS): %: %.o build/fuzz/libsupport.a build/fuzz/libinside.a
+	$(call say,LD,$@)
+	$(Q)$(CLANG) $(CFLAGS_fuzz) $(LDFLAGS_fuzz) $(LDFLAGS) $(WRAP) -pthread -o $@ $^ \
+		$(CHECK_LIBS) $(THIRD_LIBS)
+
+# prints the table of options for README.md
+OPTIONS = build/release/tools/options
+$(OPTIONS): %: %.o $(A)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_release) $(LDFLAGS) -pthread -o $@ $^ $(THIRD_LIBS)
+
+.PHONY: tests FORCE
+tests: $(call suites,test,$(SUITES)) ## build the test programs
+FORCE:
+
+# What each object was made from, as the compiler noted it.
+-include $(wildcard build/*/*/*.d build/*/*/*/*.d)
+
+# ---- install ------------------------------------------------------------------------------------
+
+.PHONY: install uninstall
+install: lib ## install into PREFIX (/usr/local), LIBDIR; DESTDIR= stages
+	$(Q)install -d '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(LIBDIR)/pkgconfig'
+	$(Q)install -m 644 include/cloakroom.h '$(DESTDIR)$(INCLUDEDIR)/cloakroom.h'
+	$(Q)install -m 644 $(A) '$(DESTDIR)$(LIBDIR)/libcloakroom.a'
+	$(Q)install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/$(REALNAME)'
+	$(Q)ln -sf $(REALNAME) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
+	$(Q)ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libcloakroom.so'
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+		-e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
+		pkgconfig/cloakroom.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/cloakroom.pc'
+	$(Q)chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/cloakroom.pc'
+	$(call say,INSTALLED,$(DESTDIR)$(PREFIX))
+
+uninstall: ## remove what install put there, given the same settings
+	$(Q)rm -f '$(DESTDIR)$(INCLUDEDIR)/cloakroom.h'
+	$(Q)rm -f '$(DESTDIR)$(LIBDIR)/libcloakroom.a' '$(DESTDIR)$(LIBDIR)/libcloakroom.so'
+	$(Q)rm -f '$(DESTDIR)$(LIBDIR)/$(SONAME)' '$(DESTDIR)$(LIBDIR)/$(REALNAME)'
+	$(Q)rm -f '$(DESTDIR)$(LIBDIR)/pkgconfig/cloakroom.pc'
+
+# ---- check --------------------------------------------------------------------------------------
+# A check is made of parts. run/NAME runs one and leaves a note of what passed and failed in
+# build/notes; the rest of the parts go on after a failure; at the end the notes are added up.
+# A part whose program does not build leaves no note and so counts as failed.
+
+NOTES ?= build/notes/single
+jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
+
+define run_parts
+$(Q)rm -rf build/notes/$1
++$(Q)$(MAKE) --no-print-directory -k -Otarget $(jobs) NOTES=build/notes/$1 $(2:%=run/%) || true
+$(Q)test/run.sh -t build/notes/$1 $2
+endef
+
+STATIC = check-layers check-symbols check-docs check-readme check-install check-security \
+	check-banned check-format check-selftest
+CMD_check-layers = sh test/checks/layers.sh
+CMD_check-symbols = sh test/checks/symbols.sh $(SO)
+CMD_check-docs = sh test/checks/docs.sh
+CMD_check-readme = sh test/checks/readme.sh $(OPTIONS)
+CMD_check-install = env MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
+	sh test/checks/install.sh
+CMD_check-security = sh test/checks/security.sh
+CMD_check-banned = sh test/checks/banned.sh
+CMD_check-format = sh test/checks/format.sh
+CMD_check-selftest = env MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
+	sh test/checks/selftest.sh $(SO) $(OPTIONS)
+
+.PHONY: check check-fast $(STATIC)
+FAST_PARTS = $(UNIT) $(WIRE) check-layers check-symbols check-banned check-format
+CHECK_PARTS = build $(LIVE:%=asan/%) $(LIVE) check-install check-selftest \
+	$(SUITES:%=asan/%) $(UNIT) $(WIRE) clang $(FUZZ:test/fuzz/fuzz_%=fuzz/%) \
+	$(filter-out check-install check-selftest,$(STATIC)) $(if $(wildcard examples/demo.sh),demo)
+
+check: ## run everything: static checks, all tests, sanitizers, fuzz seeds, install, demo
+	$(Q)tools/deps.sh test demo
+	$(call run_parts,check,$(call uniq,$(CHECK_PARTS)))
+
+check-fast: ## run what needs no server, in seconds
+	$(call run_parts,fast,$(FAST_PARTS))
+
+uniq = $(if $1,$(firstword $1) $(call uniq,$(filter-out $(firstword $1),$1)))
+
+check-layers: ## includes go downwards only, third-party headers stay at home
+check-symbols: ## header, version script and shared library export the same
+check-docs: ## every exported function is documented in full
+check-readme: ## table, program, links and targets in README.md are right
+check-install: ## install, build against it, uninstall
+check-security: ## which security requirements have a test
+check-banned: ## functions the library and its tests do without
+check-format: ## the code is as clang-format 14 would write it
+check-selftest: ## each of these checks can fail
+
+check-symbols run/check-symbols: $(SO)
+check-readme run/check-readme: $(OPTIONS)
+check-install run/check-install: lib
+check-selftest run/check-selftest: lib $(OPTIONS)
+
+$(STATIC):
+	+$(Q)$(CMD_$@)
+$(STATIC:%=run/%): run/%:
+	+$(Q)test/run.sh $(NOTES) $* $(CMD_$*)
+
+run/build: lib $(EXAMPLES) $(BENCHES)
+run/clang: $(call objects,clang,$(LIB_SRC) $(SUPPORT_SRC) $(SUITES:%=%.c) $(FUZZ:%=%.c) \
+	$(EXAMPLE_SRC) $(CGI_SRC) $(BENCH_SRC) tools/options.c)
+run/build run/clang:
+	$(Q)test/run.sh $(NOTES) $(@F) true
+
+run/demo: lib $(EXAMPLES)
+	$(Q)test/run.sh $(NOTES) demo env CI=true examples/demo.sh
+
+$(FUZZ:test/fuzz/fuzz_%=run/fuzz/%): run/fuzz/%: build/fuzz/test/fuzz/fuzz_%
+	$(Q)test/run.sh $(NOTES) fuzz/$* sh test/checks/replay.sh $< test/fuzz/corpus/$*
+
+# The suites, as run/test/x in mode test and as run/<mode>/test/x in the others.
+define suite_rules
+$(patsubst %,run/$2%,$(SUITES)): run/$2%: build/$1/%
+	$(Q)test/run.sh -s $$(NOTES) $2$$* $$(RUN_$1) $$<
+endef
+$(eval $(call suite_rules,test,))
+$(foreach m,asan tsan valgrind,$(eval $(call suite_rules,$m,$m/)))
+
+# ---- variants -----------------------------------------------------------------------------------
+
+.PHONY: asan tsan valgrind fuzz bench demo
+asan: ## run the tests under AddressSanitizer and UBSan
+	$(Q)tools/deps.sh test
+	$(call run_parts,asan,$(SUITES:%=asan/%))
+
+tsan: ## run the tests under ThreadSanitizer
+	$(Q)tools/deps.sh test
+	$(call run_parts,tsan,$(SUITES:%=tsan/%))
+
+valgrind: ## run the tests under valgrind
+	$(Q)tools/deps.sh valgrind
+	$(call run_parts,valgrind,$(SUITES:%=valgrind/%))
+
+fuzz: ## look for new inputs: F=record T=60 (seconds)
+	$(Q)tools/deps.sh test
+	+$(Q)$(MAKE) --no-print-directory build/fuzz/test/fuzz/fuzz_$(F)
+	$(Q)mkdir -p build/fuzz/corpus/$(F) build/fuzz/findings
+	$(Q)build/fuzz/test/fuzz/fuzz_$(F) -max_total_time=$(T) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+		-artifact_prefix=build/fuzz/findings/$(F)- build/fuzz/corpus/$(F) \
+		$(wildcard test/fuzz/corpus/$(F))
+
+bench: ## measure; the figures go to build/bench/results.tsv
+	$(Q)tools/deps.sh test
+	+$(Q)$(MAKE) --no-print-directory run/build NOTES=build/notes/bench
+	$(Q)mkdir -p build/bench
+	$(Q)for b in $(BENCHES); do $$b || exit; done > build/bench/results.tsv.new
+	$(Q)mv build/bench/results.tsv.new build/bench/results.tsv
+	$(Q)cat build/bench/results.tsv
+
+demo: ## show sessions in a browser, served by lighttpd from a Redis of its own
+	$(Q)tools/deps.sh build demo
+	+$(Q)$(MAKE) --no-print-directory all
+	$(Q)examples/demo.sh
+
+# ---- dist ---------------------------------------------------------------------------------------
+
+C_FILES = $(wildcard include/*.h include/cloakroom/*.h lib/*.[ch] examples/*.[ch] \
+	examples/cgi/*.[ch] tools/*.[ch] test/*.[ch] test/*/*.[ch])
+
+.PHONY: format readme dist clean help
+format: ## rewrite the code as clang-format 14 would
+	$(Q)clang-format -i $(C_FILES)
+
+readme: $(OPTIONS) ## bring table and program in README.md up to date
+	$(Q)sh test/checks/readme.sh --update $(OPTIONS)
+
+dist: ## pack the last commit as build/cloakroom-<version>.tar.gz
+	$(Q)mkdir -p build
+	$(Q)git archive --format=tar --prefix=cloakroom-$(VERSION)/ HEAD | gzip -n9 \
+		> build/cloakroom-$(VERSION).tar.gz
+	$(call say,PACKED,build/cloakroom-$(VERSION).tar.gz)
+
+clean: ## remove all that was built
+	$(Q)rm -rf build
+
+help: ## show this
+	@echo 'cloakroom $(VERSION). Targets (V=1 shows the commands):'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
+		awk -F '\t' '{ printf "  %-15s %s\n", $$1, $$2 }'

@@ -146,12 +146,14 @@ typedef struct cloak_error {
 
 /** Return the name of a status, "CLOAK_E_TIMEOUT".
  *
+ *  @param status  any number
  *  @return [borrowed] for ever; "CLOAK_?" for a number that is no status
  *  @threads any   @since 0.1 */
 CLOAK_API const char *cloak_status_name(cloak_status status);
 
 /** Return a status in words, "the deadline passed".
  *
+ *  @param status  any number
  *  @return [borrowed] for ever; "unknown status" for a number that is no status
  *  @threads any   @since 0.1 */
 CLOAK_API const char *cloak_status_text(cloak_status status);
@@ -469,6 +471,7 @@ CLOAK_API const char *cloak_session_id(const cloak_session *session);
 
 /** Return when the session was first saved.
  *
+ *  @param session  the session
  *  @return milliseconds since 1970-01-01 UTC by the server's clock; 0 before the first save
  *  @threads one at a time   @since 0.1 */
 CLOAK_API int64_t cloak_session_created_ms(const cloak_session *session);
@@ -476,6 +479,7 @@ CLOAK_API int64_t cloak_session_created_ms(const cloak_session *session);
 /** Return when the session ends if nothing touches it again: the idle timeout counted from the last
  *  load, touch or save of this handle, and never past the absolute timeout.
  *
+ *  @param session  the session
  *  @return milliseconds since 1970-01-01 UTC by the server's clock; 0 before the first save
  *  @threads one at a time   @since 0.1 */
 CLOAK_API int64_t cloak_session_expires_ms(const cloak_session *session);
@@ -483,6 +487,7 @@ CLOAK_API int64_t cloak_session_expires_ms(const cloak_session *session);
 /** Tell whether the session has never been saved. Its cookie is to be set with the response in
  *  which this turns from 1 to 0.
  *
+ *  @param session  the session
  *  @return 1 or 0
  *  @threads one at a time   @since 0.1 */
 CLOAK_API int cloak_session_is_new(const cloak_session *session);
@@ -491,6 +496,7 @@ CLOAK_API int cloak_session_is_new(const cloak_session *session);
  *
  *  Setting an attribute to the value it has is no change.
  *
+ *  @param session  the session
  *  @return 1 or 0
  *  @threads one at a time   @since 0.1 */
 CLOAK_API int cloak_session_is_dirty(const cloak_session *session);
@@ -621,6 +627,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_get_bool(const cloak_session
 
 /** Count the attributes.
  *
+ *  @param session  the session
  *  @return how many; 0 if session is NULL
  *  @threads one at a time   @since 0.1 */
 CLOAK_API size_t cloak_session_count(const cloak_session *session);

@@ -3,7 +3,7 @@
 #ifndef CLOAK_CONN_H
 #define CLOAK_CONN_H
 
-#include "resp.h"
+#include "command.h"
 
 /*
  * Sans I/O: bytes and the time go in, bytes and completions come out. The lane moves the bytes; unit
@@ -24,8 +24,6 @@
  * leaves a placeholder, which swallows its replies when they come.
  */
 
-#define CLOAK__COMMAND_REPLIES 2
-
 enum { CLOAK__CONN_NEW, CLOAK__CONN_AUTH, CLOAK__CONN_SETUP, CLOAK__CONN_READY, CLOAK__CONN_DEAD };
 
 struct cloak__conn_options {
@@ -34,25 +32,6 @@ struct cloak__conn_options {
 	size_t max_reply;
 	const char *label; /* for messages: "redis at 127.0.0.1:6379" */
 };
-
-/* One or two commands appended together. The bytes go in by cloak__conn_submit(); the replies come out
- * here. Owned by the caller until `finished`, or abandoned. */
-struct cloak__command {
-	unsigned replies; /* how many are expected: 1..CLOAK__COMMAND_REPLIES */
-	unsigned got;
-	struct cloak__reply reply[CLOAK__COMMAND_REPLIES]; /* top nodes; never arrays */
-	uint8_t small[CLOAK__COMMAND_REPLIES][CLOAK__REPLY_SMALL + 1];
-	char error_text[CLOAK__REPLY_TEXT_MAX + 1]; /* an ERROR reply's line is kept here */
-	cloak_status status; /* CLOAK_OK: replies hold; else the connection failed */
-	uint8_t maybe_sent;  /* with a failure: bytes may have reached the server */
-	uint8_t finished;
-	cloak_error error;    /* with a failure */
-	int64_t shard_now_ms; /* when finished with CLOAK_OK */
-};
-
-void cloak__command_init(struct cloak__command *c, unsigned replies);
-/* Free bulk replies that were not taken. */
-void cloak__command_free(struct cloak__command *c);
 
 struct cloak__conn;
 
@@ -72,7 +51,9 @@ int cloak__conn_accepts(const struct cloak__conn *c);
  * output is full) leave the connection as it was. */
 cloak_status cloak__conn_submit(struct cloak__conn *c, struct cloak__command *command,
 				unsigned replies, const void *bytes, size_t len, int64_t now_ms);
-/* Forget a submitted command: a placeholder takes its place; the command is the caller's again. */
+/* Forget a submitted command: a placeholder takes its place; the command is the caller's again, its
+ * maybe_sent set. If nothing of it was sent and nothing is queued behind it, it is taken back whole
+ * instead: no byte of it will be sent. */
 void cloak__conn_abandon(struct cloak__conn *c, struct cloak__command *command);
 
 /* Bytes to be sent; then how many were. */
@@ -93,7 +74,7 @@ int64_t cloak__conn_last_progress_ms(const struct cloak__conn *c);
 int64_t cloak__conn_shard_now_ms(const struct cloak__conn *c, int64_t now_ms);
 /* How old TIME's answer is; INT64_MAX while there is none. */
 int64_t cloak__conn_time_age_ms(const struct cloak__conn *c, int64_t now_ms);
-/* Queue another TIME, whose answer refreshes the shard's time. */
+/* Queue another TIME, whose answer refreshes the shard's time. Does nothing while one is due. */
 cloak_status cloak__conn_ask_time(struct cloak__conn *c, int64_t now_ms);
 
 #endif

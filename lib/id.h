@@ -29,6 +29,10 @@ void cloak__id_random(uint8_t id[CLOAK__ID_BYTES]);
 int cloak__id_parse(const char *text, size_t len, uint8_t id[CLOAK__ID_BYTES]);
 /* 24 bytes (an id or a name) as text. */
 void cloak__id_text(const uint8_t id[CLOAK__ID_BYTES], char text[CLOAK__ID_CHARS + 1]);
+/* 1 if the text is exactly want bytes in a variant of base64, sodium_base64_VARIANT_..., in its only
+ * spelling; else 0, and out holds nothing of use. Takes the same time for every text of a length
+ * that is well-formed. */
+int cloak__base64_read(uint8_t *out, size_t want, const char *text, size_t len, int variant);
 /* The raw name of a raw id. */
 void cloak__id_name(const uint8_t id[CLOAK__ID_BYTES], uint8_t name[CLOAK__NAME_BYTES]);
 

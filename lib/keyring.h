@@ -41,7 +41,12 @@ enum {
  *
  * The quoted words are 16 bytes of ASCII and set one use of a key apart from every other.
  * The plaintext of a live record is the record (record.h); of a forwarder the deterministic
- * CBOR map {1: new raw id, 2: deadline ms}; of a superseded marker the empty map.
+ * CBOR map {1: new raw id, 2: deadline ms}, the id as 24 bytes, the deadline as an unsigned integer;
+ * of a superseded marker the empty map, the one byte a0.
+ *
+ * Flags other than 0 and formats other than these are refused. A successor is a raw name (id.h). A
+ * key added as base64 is the 32 bytes it stands for. All hashes are unsalted and, unlike the names
+ * of id.h, without a personal; || joins bytes with nothing between.
  */
 
 struct cloak__keyring;
@@ -74,8 +79,8 @@ cloak_status cloak__seal(const struct cloak__keyring *ring, const uint8_t prefix
 /*
  * Open a stored value of format 1, 2 or 3 in place: on success *plaintext points into value.
  * CLOAK_E_CORRUPT: malformed, damaged, another id's or name space's; CLOAK_E_CRYPTO: the key is not
- * in the ring; CLOAK_E_UNSUPPORTED: a format or flag this release does not know. On failure the
- * bytes of value are unchanged and *plaintext is NULL.
+ * in the ring; CLOAK_E_UNSUPPORTED: a format or flag this release does not know. A tombstone is known,
+ * and CLOAK_E_CORRUPT: there is nothing in it to open. On failure the bytes of value are unchanged and *plaintext is NULL.
  */
 cloak_status cloak__open(const struct cloak__keyring *ring, const uint8_t prefix_hash[32],
 			 const uint8_t id[CLOAK__ID_BYTES], uint8_t *value, size_t len,

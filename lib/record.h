@@ -22,12 +22,19 @@
  *    8  client label      text   1..255 bytes
  *    9  CSRF secret       bytes  32
  *   10  attributes        map of text (1..255 bytes) to bytes, text, integer in the range of int64,
- *                         or boolean; at most 1024
+ *                         or boolean; 1..1024, in the order of their names' CBOR: shorter names
+ *                         first, then by bytes; bytes and text may be empty
  *   11  marks             bytes  8, 16, 24 or 32: the first 8 bytes of the nonces of the saves
  *                         before this one, newest first
  *   other unsigned keys   any well-formed item, at most 8 deep: kept as they are
  *
- * Times are at most 2^53 - 1. Text is UTF-8 without NUL.
+ * Times are 1..2^53 - 1. Text is UTF-8 without NUL. An empty record is the one byte a0.
+ *
+ * Unsigned keys are 0 and 12..2^64 - 1; no other keys are allowed. Depth is counted in items: an
+ * integer, a string or an empty array is 1 deep, an array of integers 2. Within a kept item too
+ * heads are shortest, lengths definite, and map keys, of any type, strictly ascending by the bytes
+ * of their encoding; tags and simple values are free; floats keep the width they have, and text is
+ * not looked into.
  *
  * A decoded record points into the bytes it was decoded from ("plaintext"), which the caller keeps
  * until it frees or replaces the record. To end borrowed text in NUL the decoder moves each text one
@@ -89,6 +96,9 @@ int cloak__record_has_mark(const struct cloak__record *r, const uint8_t *mark);
 /* Put a mark first, dropping the fifth. */
 void cloak__record_push_mark(struct cloak__record *r, const uint8_t *mark);
 
+/* Below 0, 0 or above 0: the order of names, which is that of their CBOR (shorter first, then by
+ * bytes). */
+int cloak__attr_name_order(const char *a, size_t a_len, const char *b, size_t b_len);
 /* NULL if there is none. name_len may be anything. */
 const struct cloak__attr *cloak__record_find(const struct cloak__record *r, const char *name,
 					     size_t name_len);

@@ -8,7 +8,8 @@
 
 /*
  * Replies are read by hiredis's reader with object functions of our own. It is fed in slices of
- * 4 KB, because it moves the rest of its buffer after each reply, which is quadratic in the slice.
+ * 4 KB (CLOAK__RESP_SLICE: feed one, then take the replies there are), because it moves the rest of
+ * its buffer after each reply, which is quadratic in the slice.
  * Bulk strings are copied once, into memory the receiver may take.
  * Source: Redis documentation, "Redis serialization protocol specification", RESP2
  */
@@ -28,6 +29,7 @@ enum {
 	CLOAK__REPLY_ARRAY
 };
 
+#define CLOAK__RESP_SLICE 4096
 #define CLOAK__REPLY_SMALL 64     /* bulk strings up to this need no allocation */
 #define CLOAK__REPLY_TEXT_MAX 400 /* status and error lines are cut there */
 #define CLOAK__REPLY_DEPTH_MAX 6
@@ -59,6 +61,11 @@ cloak_status cloak__resp_feed(struct cloak__resp *r, const void *p, size_t len);
 /* Get the next whole reply: its nodes, valid until the next call of cloak__resp_next() or free.
  * CLOAK_OK; CLOAK_NOT_FOUND: more bytes are needed; else as cloak__resp_feed(). */
 cloak_status cloak__resp_next(struct cloak__resp *r, struct cloak__reply **nodes, size_t *count);
+
+/* Bytes fed that belong to no whole reply yet (after cloak__resp_next() gave CLOAK_NOT_FOUND). */
+size_t cloak__resp_pending(const struct cloak__resp *r);
+/* After a failure: why, for a message ("reply too large"); it holds no byte of the reply. */
+const char *cloak__resp_reason(const struct cloak__resp *r);
 
 /* Take the bytes of a BULK or STATUS node: an allocation of cloak__malloc (NULL if len is 0 or
  * there is no memory; tell by len). */

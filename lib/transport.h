@@ -18,6 +18,7 @@ struct cloak__addr {
  * calls. */
 struct cloak__transport {
 	int fd;
+	int recv_timeout_ms; /* what SO_RCVTIMEO is set to; 0: not set */
 };
 
 void cloak__transport_init(struct cloak__transport *t);
@@ -38,6 +39,14 @@ cloak_status cloak__transport_send(struct cloak__transport *t, const void *p, si
  * broken. */
 cloak_status cloak__transport_recv(struct cloak__transport *t, void *p, size_t cap, size_t *got,
 				   cloak_error *err);
+
+/* As cloak__transport_recv(), but wait for bytes until the deadline has passed (CLOAK_E_TIMEOUT, up
+ * to 10 ms late). One system call where the time left is about the same each time, as it is for a
+ * call with a fixed timeout: the socket keeps its receive timeout, and poll() is not needed. A
+ * signal may end the wait early: CLOAK_OK and *got is 0. */
+cloak_status cloak__transport_recv_until(struct cloak__transport *t, void *p, size_t cap,
+					 size_t *got, const struct cloak__clock *clock,
+					 int64_t deadline_ms, cloak_error *err);
 
 #define CLOAK__WAIT_READ 1
 #define CLOAK__WAIT_WRITE 2

@@ -1,0 +1,206 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Show cloakroom at work: a walk through one session's life, then a page that counts visits.
+#
+#   examples/demo.sh [BUILD]     BUILD: where the examples were built, else build/release
+#
+# Starts a Redis on a Unix socket and a lighttpd on a free port of 127.0.0.1, both with all their
+# files in one temporary folder. However it ends, also by a signal, nothing stays: no process, no
+# file. Exit status 0 only if all that is shown is as it should be.
+set -euo pipefail
+export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=${1:-$root/build/release}
+dir=
+
+# ---- leaving nothing -----------------------------------------------------------------------------
+
+# All children are in the shell's job list from the moment of their fork, so a signal at any moment
+# misses none. Whatever is waited for is a background job too: bash would put off the trap until a
+# foreground program has ended.
+cleanup() {
+	trap '' INT TERM HUP
+	local pids
+	mapfile -t pids < <(jobs -pr)
+	if [ ${#pids[@]} -gt 0 ]; then
+		kill -TERM "${pids[@]}" 2>/dev/null || true
+		# one that does not go within 3 s is made to
+		(
+			for _ in {1..60}; do
+				kill -0 "${pids[@]}" 2>/dev/null || exit 0
+				sleep 0.05
+			done
+			kill -KILL "${pids[@]}" 2>/dev/null
+		) &
+		wait "${pids[@]}" 2>/dev/null || true
+		wait
+	fi
+	[ -z "$dir" ] || rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+fail() {
+	printf 'demo: %s\n' "$*" >&2
+	exit 1
+}
+
+run() {
+	"$@" &
+	wait $!
+}
+
+pause() {
+	run sleep 0.03
+}
+
+heading() {
+	printf '\n%s\n%s\n\n' "$1" "${1//?/-}"
+}
+
+# ---- what it takes -------------------------------------------------------------------------------
+
+for program in lighttpd redis-cli curl od; do
+	command -v $program >/dev/null || fail "$program is missing (tools/deps.sh demo)"
+done
+quickstart=$build/examples/quickstart
+counter=$build/examples/cgi/counter
+[ -x "$quickstart" ] && [ -x "$counter" ] || fail "no examples in $build (make)"
+
+# The name of a Unix socket has room for about 100 characters.
+base=${TMPDIR:-/tmp}
+[ ${#base} -le 60 ] || base=/tmp
+# A signal must not come between the folder and its name.
+dir=$(trap '' INT TERM HUP; mktemp -d "$base/cloakroom-demo.XXXXXX")
+socket=$dir/redis.sock
+uri=redis+unix://$socket
+
+# Debian's redis-check-rdb is the server under another name.
+server=${REDIS_SERVER:-$(command -v redis-server || true)}
+if [ -z "$server" ]; then
+	check=$(command -v redis-check-rdb) || fail "redis-server is missing (tools/deps.sh demo)"
+	server=$dir/redis-server
+	ln -s "$check" "$server"
+fi
+
+"$server" --port 0 --unixsocket "$socket" --unixsocketperm 700 --save '' --appendonly no \
+	--daemonize no --dir "$dir" --logfile "$dir/redis.log" >"$dir/redis.out" 2>&1 &
+redis=$!
+for _ in {1..150}; do
+	! redis-cli -s "$socket" ping >/dev/null 2>&1 || break
+	kill -0 $redis 2>/dev/null || break
+	pause
+done
+[ "$(redis-cli -s "$socket" ping 2>&1)" = PONG ] || {
+	cat "$dir/redis.out" "$dir/redis.log" >&2 || true
+	fail "Redis does not come up"
+}
+
+# ---- 1 -------------------------------------------------------------------------------------------
+
+heading "1. The life of a session (examples/quickstart.c)"
+run "$quickstart" "$uri" || fail "quickstart found something wrong"
+
+# ---- 2 -------------------------------------------------------------------------------------------
+
+heading "2. A page that counts visits (examples/cgi/counter.c, served by lighttpd)"
+mkdir "$dir/www"
+ln -s "$(cd "$(dirname "$counter")" && pwd)/counter" "$dir/www/counter.cgi"
+token=$$-$RANDOM$RANDOM
+echo "$token" >"$dir/www/token.txt"
+key=$(head -c 32 /dev/urandom | base64)
+
+lighttpd=
+for _ in {1..10}; do
+	port=$((20000 + RANDOM % 10000))
+	cat >"$dir/lighttpd.conf" <<END
+server.modules = ("mod_setenv", "mod_cgi")
+server.bind = "127.0.0.1"
+server.port = $port
+server.document-root = "$dir/www"
+server.errorlog = "$dir/lighttpd.log"
+server.upload-dirs = ("$dir")
+cgi.assign = (".cgi" => "")
+setenv.set-environment = ("CLOAKROOM_URI" => "$uri", "CLOAKROOM_KEY" => "$key")
+END
+	lighttpd -D -f "$dir/lighttpd.conf" >"$dir/lighttpd.out" 2>&1 &
+	lighttpd=$!
+	for _ in {1..100}; do
+		# another's server on a port that was taken does not know the token
+		got=$(curl -sS -m 2 "http://127.0.0.1:$port/token.txt" 2>/dev/null || true)
+		[ "$got" != "$token" ] || break 2
+		kill -0 $lighttpd 2>/dev/null || break
+		pause
+	done
+	kill $lighttpd 2>/dev/null || true
+	wait $lighttpd 2>/dev/null || true
+	lighttpd=
+done
+[ -n "$lighttpd" ] || {
+	cat "$dir/lighttpd.out" "$dir/lighttpd.log" >&2 || true
+	fail "lighttpd does not come up"
+}
+url=http://127.0.0.1:$port/counter.cgi
+printf 'Serving %s\n\n' "$url"
+
+# One request of a browser: $1 its name, $2 the count to expect. Sets status and header.
+#
+# The cookie is Secure, so a browser returns it over https only, and this is http. curl has taken
+# 127.0.0.1 for safe since 7.79 and would return it from a cookie jar (-b, -c); before that it
+# would not. So that any curl will do, the jar is a file of our own, sent by hand.
+visit() {
+	local jar=$dir/jar.$1 cookie=() body note="returns its cookie" set
+	if [ -s "$jar" ]; then
+		cookie=(-H "Cookie: $(cat "$jar")")
+	else
+		note="has no cookie yet"
+	fi
+	run curl -sS -m 5 -D "$dir/header" -o "$dir/body" ${cookie[@]+"${cookie[@]}"} "$url" ||
+		fail "no answer from $url"
+	status=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$dir/header")
+	set=$(tr -d '\r' <"$dir/header" | sed -n 's/^[Ss]et-[Cc]ookie: *\([^;]*\).*/\1/p')
+	[ -z "$set" ] || printf '%s' "$set" >"$jar"
+	body=$(sed -n 's/^<p>\(.*\)<\/p>$/\1/p' "$dir/body" | sed 's/<[^>]*>//g')
+	printf '   browser %s %s: %s %s\n' "$1" "$note" "$status" "$body"
+	[ "$2" = - ] || [ "$body" = "This browser has been here $2." ] ||
+		fail "browser $1 should have been counted $2"
+}
+
+visit A "1 time"
+[ -s "$dir/jar.A" ] || fail "no cookie was set"
+visit A "2 times"
+visit B "1 time"
+printf '\n   The cookie of browser A, as it was set:\n'
+printf '   Set-Cookie: %s; ...\n' "$(cat "$dir/jar.A")"
+
+# ---- 3 -------------------------------------------------------------------------------------------
+
+heading "3. What Redis holds of these visits (redis-cli)"
+count=0
+for name in $(redis-cli -s "$socket" --raw keys '*' | sort); do
+	ttl=$(redis-cli -s "$socket" --raw pttl "$name")
+	redis-cli -s "$socket" --raw get "$name" >"$dir/value"
+	printf '   %s, ends in %s ms\n' "$name" "$ttl"
+	od -A d -t x1 -N 32 "$dir/value" | sed -n 's/^/      /; 1,2p'
+	[ "$ttl" -gt 0 ] || fail "$name has no time to live"
+	! grep -q visits "$dir/value" || fail "$name can be read"
+	count=$((count + 1))
+done
+[ $count -eq 2 ] || fail "2 sessions should be stored, not $count"
+
+# ---- 4 -------------------------------------------------------------------------------------------
+
+heading "4. Redis goes away: an outage is not a logout"
+cp "$dir/jar.A" "$dir/jar.before"
+kill $redis
+wait $redis 2>/dev/null || true
+visit A -
+[ "$status" = 503 ] || fail "the answer should be 503, not $status"
+cmp -s "$dir/jar.A" "$dir/jar.before" || fail "the cookie was changed"
+! grep -qi '^set-cookie' "$dir/header" || fail "a cookie was set"
+printf '\n   503, Retry-After, and the cookie is left alone.\n'
+printf '\nAll as it should be. Nothing is left running, no file is left behind.\n'

@@ -1,0 +1,58 @@
+/* L4 storage: the Lua scripts that Redis runs for us */
+/* SPDX-License-Identifier: MIT */
+#include "scripts.h"
+
+/* A request of a closed connection may run long after its caller gave up, once a stopped server
+ * goes on. The deadline keeps such a late duplicate from storing a session nobody knows of. */
+const struct cloak__script cloak__script_put_absent = {
+	.text = "local e=string.sub(ARGV[1],7,14)\n"
+		"local v=redis.call('GET',KEYS[1])\n"
+		"if v then return e..'='..v end\n"
+		"local t=redis.call('TIME')\n"
+		"if t[1]*1000+math.floor(t[2]/1000)>tonumber(ARGV[3]) then return e..'!' end\n"
+		"redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2])\n"
+		"return e\n",
+	.sha1 = "1e72a7582723e6fdb2250d55c02d50d0667f1480",
+};
+
+/* The loaded tag still stored: nobody saved since. Our own tag stored: this is a repetition of a save
+ * that was applied. Only a live record is ever replaced; nothing missing is created. */
+const struct cloak__script cloak__script_put_tag = {
+	.text = "local e=string.sub(ARGV[1],7,14)\n"
+		"local h=redis.call('GETRANGE',KEYS[1],0,29)\n"
+		"if h=='' then return e..'-' end\n"
+		"if h==string.sub(ARGV[1],1,30) then return e end\n"
+		"if string.byte(h)~=1 then return e..'='..redis.call('GET',KEYS[1]) end\n"
+		"if h~=ARGV[3] then return e..'!' end\n"
+		"redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2])\n"
+		"return e\n",
+	.sha1 = "77a70f89a2b445001d7c52c07dedcc194ea636be",
+};
+
+/* A live record without a time to live would stay for ever: it is given one whatever its tag. */
+const struct cloak__script cloak__script_touch = {
+	.text = "local h=redis.call('GETRANGE',KEYS[1],0,29)\n"
+		"if h=='' then return -1 end\n"
+		"if h==ARGV[2] then redis.call('PEXPIRE',KEYS[1],ARGV[1]) return 1 end\n"
+		"if string.byte(h)==1 and redis.call('PTTL',KEYS[1])==-1 then redis.call('PEXPIRE',KEYS[1],ARGV[1]) end\n"
+		"return 0\n",
+	.sha1 = "29e55c96fea7936688f6d5fcdb1bc03d899693d7",
+};
+
+/* UNLINK goes first: having freed memory, the script may write under maxmemory. The successor's name
+ * is kept, so a destroy that is repeated or comes late still finds the way on. */
+const struct cloak__script cloak__script_end = {
+	.text = "local k=KEYS[1]\n"
+		"local v=redis.call('GETRANGE',k,0,53)\n"
+		"local t=redis.call('PTTL',k)\n"
+		"local f=string.byte(v) or 0\n"
+		"local s=''\n"
+		"if f==2 or f==3 then s=string.sub(v,31,54) end\n"
+		"if f==4 then s=string.sub(v,2,25) end\n"
+		"if #s~=24 or s==string.rep('\\0',24) then s='' end\n"
+		"if t<600000 then t=600000 end\n"
+		"redis.call('UNLINK',k)\n"
+		"redis.call('SET',k,'\\4'..s,'PX',t)\n"
+		"return string.sub(k,-8)..string.char(f)..s\n",
+	.sha1 = "af03f18a16c1b58133888103b40f3b8860d924d6",
+};

@@ -1,0 +1,34 @@
+/* T3 live: the contract, kept by a real Redis over TCP and over a Unix socket */
+/* SPDX-License-Identifier: MIT */
+#include "support/check_main.h"
+#include "support/contract.h"
+#include "support/redis_server.h"
+
+#include <stdio.h>
+
+static struct redis_server *server;
+static char tcp_uri[64], unix_uri[128];
+static const struct contract_place places[] = {{.uri = tcp_uri, .shared = 1},
+					       {.uri = unix_uri, .shared = 1}};
+
+static void setup(void)
+{
+	struct redis_options options = {.tcp = 1};
+
+	server = redis_server_start(&options);
+	ck_assert_ptr_nonnull(server);
+	snprintf(tcp_uri, sizeof tcp_uri, "redis://127.0.0.1:%d", server->port);
+	snprintf(unix_uri, sizeof unix_uri, "redis+unix://%s", server->socket_path);
+}
+
+static void teardown(void)
+{
+	redis_server_free(server);
+}
+
+static Suite *make_suite(void)
+{
+	return contract_suite("live_contract", places, 2, setup, teardown);
+}
+
+CLOAK_CHECK_MAIN(make_suite)
