@@ -22,9 +22,9 @@ dir=
 # foreground program has ended.
 cleanup() {
 	trap '' INT TERM HUP
-	local pids
-	mapfile -t pids < <(jobs -pr)
-	if [ ${#pids[@]} -gt 0 ]; then
+	local pids=()
+	mapfile -t pids <<<"$(jobs -pr)"
+	if [ -n "${pids[0]}" ]; then
 		kill -TERM "${pids[@]}" 2>/dev/null || true
 		# one that does not go within 3 s is made to
 		(
@@ -69,7 +69,9 @@ for program in lighttpd redis-cli curl od; do
 done
 quickstart=$build/examples/quickstart
 counter=$build/examples/cgi/counter
-[ -x "$quickstart" ] && [ -x "$counter" ] || fail "no examples in $build (make)"
+for program in "$quickstart" "$counter"; do
+	[ -x "$program" ] || fail "$program is not built (make)"
+done
 
 # The name of a Unix socket has room for about 100 characters.
 base=${TMPDIR:-/tmp}
@@ -153,7 +155,7 @@ printf 'Serving %s\n\n' "$url"
 # 127.0.0.1 for safe since 7.79 and would return it from a cookie jar (-b, -c); before that it
 # would not. So that any curl will do, the jar is a file of our own, sent by hand.
 visit() {
-	local jar=$dir/jar.$1 cookie=() body note="returns its cookie" set
+	local jar=$dir/jar.$1 cookie=() body note="returns its cookie" new
 	if [ -s "$jar" ]; then
 		cookie=(-H "Cookie: $(cat "$jar")")
 	else
@@ -162,8 +164,8 @@ visit() {
 	run curl -sS -m 5 -D "$dir/header" -o "$dir/body" ${cookie[@]+"${cookie[@]}"} "$url" ||
 		fail "no answer from $url"
 	status=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$dir/header")
-	set=$(tr -d '\r' <"$dir/header" | sed -n 's/^[Ss]et-[Cc]ookie: *\([^;]*\).*/\1/p')
-	[ -z "$set" ] || printf '%s' "$set" >"$jar"
+	new=$(tr -d '\r' <"$dir/header" | sed -n 's/^[Ss]et-[Cc]ookie: *\([^;]*\).*/\1/p')
+	[ -z "$new" ] || printf '%s' "$new" >"$jar"
 	body=$(sed -n 's/^<p>\(.*\)<\/p>$/\1/p' "$dir/body" | sed 's/<[^>]*>//g')
 	printf '   browser %s %s: %s %s\n' "$1" "$note" "$status" "$body"
 	[ "$2" = - ] || [ "$body" = "This browser has been here $2." ] ||

@@ -124,10 +124,10 @@ typedef int32_t cloak_status;
 #define CLOAK_E_TIMEOUT (-6)      /* the deadline passed; nothing was changed */
 #define CLOAK_E_IO (-7)           /* the connection broke; nothing was changed */
 #define CLOAK_E_PROTOCOL (-8)     /* the server answered something that makes no sense */
-#define CLOAK_E_SERVER (-9)       /* the server refused: OOM, MISCONF, READONLY, NOPERM, ... */
+#define CLOAK_E_SERVER (-9)       /* the server refused: OOM, MISCONF, READONLY, ... */
 #define CLOAK_E_UNAVAILABLE (-10) /* no connection, or the server is LOADING; try later */
 #define CLOAK_E_UNKNOWN (-11)     /* sent, no answer: it may or may not have been applied */
-#define CLOAK_E_AUTH (-12)        /* the server wants other credentials */
+#define CLOAK_E_AUTH (-12)        /* the server wants other credentials, or this user may not */
 #define CLOAK_E_CRYPTO (-13)      /* sealed under a key this store does not have */
 #define CLOAK_E_CORRUPT (-14)     /* the stored bytes do not open: damaged, tampered, foreign */
 #define CLOAK_E_UNSUPPORTED (-15) /* this release cannot do that, or read that */
@@ -241,7 +241,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_add_key(cloak_config *config,
  *
  *  @param out  buffer for the text and its NUL
  *  @param len  in: its size, 45 is enough; out: 44
- *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_NOSPACE: *len is the needed size
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_NOSPACE: *len is the needed size;
+ *          CLOAK_E_INTERNAL: the system gives no random bytes
  *  @threads any   @since 0.1 */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_key_generate(char *out, size_t *len);
 

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conn.h"
 #include "mem.h"
+#include "refusal.h"
 
 #include <assert.h>
 #include <string.h>
@@ -330,50 +331,16 @@ void cloak__conn_start(struct cloak__conn *c, int64_t now_ms)
 	}
 }
 
-static int text_has(const struct cloak__reply *node, const char *part)
-{
-	size_t n = strlen(part), i;
-
-	for (i = 0; n > 0 && i + n <= node->len; i++) {
-		if (memcmp(node->data + i, part, n) == 0)
-			return 1;
-	}
-	return 0;
-}
-
-/* 1 if the server's words may be shown. A server without AUTH repeats the arguments of what it does
- * not know, the password among them ("unknown command 'AUTH', with args beginning with: ..."). */
-static int is_showable(const struct cloak__conn *c, const struct cloak__reply *node)
-{
-	static const char usual[] = "WRONGPASS invalid username-password pair";
-
-	if (node->len >= sizeof usual - 1 && memcmp(node->data, usual, sizeof usual - 1) == 0)
-		return 1;
-	return !text_has(node, "args beginning with") && !text_has(node, c->options.password);
-}
-
-/* The server refused a command of the set-up (or any, for want of AUTH): put it in words. */
+/* The server refused a command of the set-up, or any for want of AUTH. */
 static cloak_status refused(const struct cloak__conn *c, uint8_t kind,
 			    const struct cloak__reply *node, cloak_error *err)
 {
 	static const char *const names[] = {"AUTH", "SELECT", "CLIENT SETNAME", "TIME",
 					    "a command"};
-	cloak_status status = CLOAK_E_SERVER;
+	static const cloak_status otherwise[] = {CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER,
+						 CLOAK_E_SERVER, CLOAK_E_SERVER};
 
-	if (cloak__reply_is_error(node, "LOADING") ||
-	    text_has(node, "max number of clients reached"))
-		status = CLOAK_E_UNAVAILABLE;
-	else if (kind == ENTRY_AUTH || cloak__reply_is_error(node, "NOAUTH") ||
-		 cloak__reply_is_error(node, "NOPERM") || cloak__reply_is_error(node, "WRONGPASS"))
-		status = CLOAK_E_AUTH;
-	else if (kind == ENTRY_SELECT)
-		status = CLOAK_E_CONFIG;
-	if (!is_showable(c, node))
-		return cloak__fail(err, status,
-				   "%s refused %s (in words that repeat the credentials)",
-				   c->options.label, names[kind]);
-	return cloak__fail(err, status, "%s refused %s: %s", c->options.label, names[kind],
-			   (const char *)node->data);
+	return cloak__refusal(&c->options, names[kind], otherwise[kind], node, err);
 }
 
 /* ---- input ---- */

@@ -322,3 +322,27 @@ cloak_status cloak__open(const struct cloak__keyring *ring, const uint8_t prefix
 	*plaintext_len = len - clear - CLOAK__BOX_BYTES;
 	return CLOAK_OK;
 }
+
+cloak_status cloak_key_generate(char *out, size_t *len)
+{
+	uint8_t key[CLOAK__KEY_BYTES];
+	size_t cap = len ? *len : 0;
+	const size_t need =
+		sodium_base64_ENCODED_LEN(CLOAK__KEY_BYTES, sodium_base64_VARIANT_ORIGINAL);
+
+	if (len)
+		*len = 0;
+	if (!out || !len)
+		return CLOAK_E_INVALID;
+	if (cap < need) {
+		*len = need;
+		return CLOAK_E_NOSPACE;
+	}
+	if (cloak__crypto_init() != 0)
+		return CLOAK_E_INTERNAL;
+	randombytes_buf(key, sizeof key);
+	sodium_bin2base64(out, cap, key, sizeof key, sodium_base64_VARIANT_ORIGINAL);
+	sodium_memzero(key, sizeof key);
+	*len = need - 1;
+	return CLOAK_OK;
+}

@@ -2,32 +2,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "lane.h"
 #include "mem.h"
+#include "turn.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
- * `busy` is the lane's one turn. The mutex guards it and the waiting; whoever has the turn owns the
- * rest of the lane without a lock. So no lock is held during I/O.
+ * Whoever has the turn owns the lane without a lock; so no lock is held during I/O.
  *
  *   acquire: take the turn ── connect, unless back-off ── start ── until SETUP, or READY
  *   submit:  append ── send()                               these two and nothing else for the
  *   drive:   recv() waits for the reply                     usual request: one send(), one recv()
  *   release: give the turn to the next
- *
- * A thread that comes back at once would always find the turn free before one that has to be woken,
- * so it may pass in front of those waiting only so many times in a row.
  */
 
+#define SCRATCH_EXTRA 4096 /* what a request needs beside its value */
 #define INPUT_BYTES 65536
-#define PASS_MAX 8
 #define IDLE_CHECK_MS 1000
 #define TIME_MAX_AGE_MS 30000
 #define BACKOFF_MIN_MS 50
@@ -39,13 +33,9 @@ struct cloak__lane {
 	struct cloak__lane_options o; /* o.conn.label points to label */
 	char label[LABEL_MAX];
 
-	pthread_mutex_t mutex;
-	pthread_cond_t turn;
-	/* under the mutex */
-	uint32_t waiting, passed;
-	uint32_t suspect_life; /* to be closed by whoever has the next turn; 0: none */
-	uint8_t busy;
-
+	struct cloak__turn turn;
+	/* the life to be closed by whoever has the next turn; 0: none */
+	_Atomic uint32_t suspect_life;
 	_Atomic long pid; /* of the process this is set up for; 0 while it is being set up */
 
 	/* with the turn */
@@ -59,6 +49,7 @@ struct cloak__lane {
 	int64_t retry_ms; /* no attempt before; only with cause.status != 0 */
 	cloak_error cause;
 	uint64_t jitter;
+	struct cloak__buf scratch;
 	uint8_t input[INPUT_BYTES];
 };
 
@@ -67,36 +58,13 @@ static int64_t now_of(const struct cloak__lane *lane)
 	return cloak__clock_mono_ms(lane->o.clock);
 }
 
-/* ---- the turn ---- */
-
-static int turn_init(struct cloak__lane *lane)
-{
-	pthread_condattr_t attr;
-	int bad;
-
-	lane->waiting = 0;
-	lane->passed = 0;
-	lane->suspect_life = 0;
-	lane->busy = 0;
-	if (pthread_mutex_init(&lane->mutex, NULL) != 0)
-		return -1;
-	bad = pthread_condattr_init(&attr);
-	if (bad == 0) {
-		bad = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-		if (bad == 0)
-			bad = pthread_cond_init(&lane->turn, &attr);
-		pthread_condattr_destroy(&attr);
-	}
-	if (bad != 0)
-		pthread_mutex_destroy(&lane->mutex);
-	return bad == 0 ? 0 : -1;
-}
+/* ---- fork ---- */
 
 /* After a fork everything but the descriptor's number is suspect: another thread of the parent may
  * have held the mutex, or the turn in the middle of a change. */
 static void start_anew(struct cloak__lane *lane, long pid)
 {
-	int torn = lane->busy;
+	int torn = cloak__turn_is_taken(&lane->turn);
 
 	/* close() alone: no byte may go out on what is still the parent's connection. */
 	cloak__transport_close(&lane->transport);
@@ -109,7 +77,7 @@ static void start_anew(struct cloak__lane *lane, long pid)
 	lane->backoff_ms = 0;
 	lane->jitter ^= (uint64_t)pid << 32;
 	/* Cannot fail where it did not in the parent: nothing in it asks for memory. */
-	(void)turn_init(lane);
+	(void)cloak__turn_init(&lane->turn);
 }
 
 /* Make the lane this process's. Of several threads of a child one does it. */
@@ -130,58 +98,9 @@ static void check_process(struct cloak__lane *lane)
 	}
 }
 
-static void wait_until(struct timespec *at, int64_t left_ms)
-{
-	if (left_ms > 3600 * 1000)
-		left_ms = 3600 * 1000;
-	clock_gettime(CLOCK_MONOTONIC, at);
-	at->tv_sec += (time_t)(left_ms / 1000);
-	at->tv_nsec += (long)(left_ms % 1000) * 1000000;
-	if (at->tv_nsec >= 1000000000) {
-		at->tv_nsec -= 1000000000;
-		at->tv_sec++;
-	}
-}
-
-/* 1 if this thread may take the turn now. One that has not waited yet passes only so many times. */
-static int may_take_locked(const struct cloak__lane *lane, int has_waited)
-{
-	return !lane->busy && (has_waited || lane->waiting == 0 || lane->passed < PASS_MAX);
-}
-
-/* 1 with the turn taken, 0 when the deadline has passed. */
-static int take_turn_locked(struct cloak__lane *lane, int64_t deadline_ms)
-{
-	struct timespec until;
-	int64_t left;
-	int has_waited = 0, expired = 0;
-
-	while (!may_take_locked(lane, has_waited)) {
-		left = deadline_ms - now_of(lane);
-		if (left <= 0 || expired) {
-			/* A signal may have been meant for this thread: hand it on. */
-			if (!lane->busy && lane->waiting > 0)
-				pthread_cond_signal(&lane->turn);
-			return 0;
-		}
-		wait_until(&until, left);
-		lane->waiting++;
-		expired = pthread_cond_timedwait(&lane->turn, &lane->mutex, &until) == ETIMEDOUT;
-		lane->waiting--;
-		has_waited = 1;
-	}
-	lane->passed = has_waited || lane->waiting == 0 ? 0 : lane->passed + 1;
-	lane->busy = 1;
-	return 1;
-}
-
 void cloak__lane_release(struct cloak__lane *lane)
 {
-	pthread_mutex_lock(&lane->mutex);
-	lane->busy = 0;
-	if (lane->waiting > 0)
-		pthread_cond_signal(&lane->turn);
-	pthread_mutex_unlock(&lane->mutex);
+	cloak__turn_release(&lane->turn);
 }
 
 /* ---- the connection ---- */
@@ -200,14 +119,14 @@ static void back_off(struct cloak__lane *lane, const cloak_error *cause)
 }
 
 /* Complete what is queued with the cause and close. A connection that never was READY is a failed
- * attempt; one that was is made anew at once. */
+ * attempt, if it was not for want of memory here; one that was is made anew at once. */
 static void drop(struct cloak__lane *lane, const cloak_error *cause)
 {
 	cloak__conn_fail(lane->conn, cause);
 	cloak__conn_free(lane->conn);
 	lane->conn = NULL;
 	cloak__transport_close(&lane->transport);
-	if (lane->ready_ms < 0)
+	if (lane->ready_ms < 0 && cause->status != CLOAK_E_NOMEM)
 		back_off(lane, cause);
 	else if (now_of(lane) - lane->ready_ms >= STEADY_MS)
 		lane->backoff_ms = 0;
@@ -227,6 +146,13 @@ static cloak_status drop_because(struct cloak__lane *lane, cloak_status status, 
 {
 	cloak__fail(error, status, "%s", what);
 	return drop_labelled(lane, error);
+}
+
+static void drop_suspect(struct cloak__lane *lane)
+{
+	cloak_error error;
+
+	drop_because(lane, CLOAK_E_PROTOCOL, "closed, because its replies do not fit", &error);
 }
 
 /* Send what the socket takes. */
@@ -354,9 +280,8 @@ static cloak_status open_connection(struct cloak__lane *lane, int64_t deadline_m
 	    CLOAK_OK) {
 		/* "redis at " and the address, which the transport has put first */
 		if (error.status == CLOAK_E_NOMEM)
-			worded = error;
-		else
-			cloak__fail(&worded, error.status, "redis at %s", error.text);
+			return cloak__fail_nomem(err);
+		cloak__fail(&worded, error.status, "redis at %s", error.text);
 		back_off(lane, &worded);
 		return cloak__fail(err, worded.status, "%s", worded.text);
 	}
@@ -406,16 +331,16 @@ static cloak_status get_ready(struct cloak__lane *lane, int ready, int64_t deadl
 			      cloak_error *err)
 {
 	int64_t now = now_of(lane);
-	cloak_error error;
 	cloak_status status = CLOAK_OK;
 
-	/* suspect_life is written only by threads without the turn, under the mutex. */
-	pthread_mutex_lock(&lane->mutex);
-	if (lane->conn != NULL && lane->suspect_life == lane->life)
-		drop_because(lane, CLOAK_E_PROTOCOL, "closed: its replies do not fit", &error);
-	lane->suspect_life = 0;
-	pthread_mutex_unlock(&lane->mutex);
+	if (now >= deadline_ms)
+		return cloak__fail(err, CLOAK_E_TIMEOUT, "%s: no time left", lane->label);
+	if (atomic_load(&lane->suspect_life) != 0) {
+		uint32_t life = atomic_exchange(&lane->suspect_life, 0);
 
+		if (lane->conn != NULL && lane->life == life)
+			drop_suspect(lane);
+	}
 	weed_out(lane, now);
 	if (lane->conn == NULL)
 		status = open_connection(lane, deadline_ms, err);
@@ -434,15 +359,11 @@ cloak_status cloak__lane_acquire(struct cloak__lane *lane, int ready, int64_t de
 				 uint32_t *life, int64_t *shard_now_ms, cloak_error *err)
 {
 	cloak_status status;
-	int have;
 
 	*life = 0;
 	*shard_now_ms = 0;
 	check_process(lane);
-	pthread_mutex_lock(&lane->mutex);
-	have = take_turn_locked(lane, deadline_ms);
-	pthread_mutex_unlock(&lane->mutex);
-	if (!have)
+	if (cloak__turn_take(&lane->turn, lane->o.clock, deadline_ms) != CLOAK_OK)
 		return cloak__fail(err, CLOAK_E_TIMEOUT, "%s: other calls kept the connection busy",
 				   lane->label);
 	status = get_ready(lane, ready, deadline_ms, err);
@@ -499,9 +420,16 @@ void cloak__lane_drive(struct cloak__lane *lane, struct cloak__command *command,
 	cloak_error error;
 	cloak_status status = CLOAK_OK;
 
-	while (!command->finished && lane->conn != NULL && status == CLOAK_OK)
-		status = step(lane, deadline_ms, &error);
 	lane->used_ms = now_of(lane);
+	while (!command->finished && lane->conn != NULL && status == CLOAK_OK) {
+		/* Late bytes get one look, so that an endless stream of them has its end. */
+		int late = lane->used_ms >= deadline_ms;
+
+		status = step(lane, deadline_ms, &error);
+		lane->used_ms = now_of(lane);
+		if (late && status == CLOAK_OK)
+			status = CLOAK_E_TIMEOUT;
+	}
 	if (command->finished)
 		return;
 	assert(lane->conn != NULL && status == CLOAK_E_TIMEOUT);
@@ -512,20 +440,14 @@ void cloak__lane_drive(struct cloak__lane *lane, struct cloak__command *command,
 
 void cloak__lane_suspect(struct cloak__lane *lane, uint32_t life, int64_t deadline_ms)
 {
-	cloak_error error;
-	int have;
-
 	check_process(lane);
-	pthread_mutex_lock(&lane->mutex);
-	have = take_turn_locked(lane, deadline_ms);
-	/* Too late for this caller, not for the connection: whoever is next closes it. */
-	if (!have)
-		lane->suspect_life = life;
-	pthread_mutex_unlock(&lane->mutex);
-	if (!have)
+	if (cloak__turn_take(&lane->turn, lane->o.clock, deadline_ms) != CLOAK_OK) {
+		/* Too late for this caller, not for the connection: whoever is next closes it. */
+		atomic_store(&lane->suspect_life, life);
 		return;
+	}
 	if (lane->conn != NULL && lane->life == life)
-		drop_because(lane, CLOAK_E_PROTOCOL, "closed: its replies do not fit", &error);
+		drop_suspect(lane);
 	cloak__lane_release(lane);
 }
 
@@ -555,8 +477,9 @@ cloak_status cloak__lane_new(const struct cloak__lane_options *o, struct cloak__
 		return cloak__fail_nomem(err);
 	lane->o = *o;
 	make_label(lane);
+	cloak__buf_init(&lane->scratch, o->conn.max_reply + SCRATCH_EXTRA, 0);
 	cloak__transport_init(&lane->transport);
-	if (turn_init(lane) != 0) {
+	if (cloak__turn_init(&lane->turn) != CLOAK_OK) {
 		cloak__free(lane);
 		return cloak__fail_nomem(err);
 	}
@@ -580,7 +503,12 @@ void cloak__lane_free(struct cloak__lane *lane)
 		cloak__conn_free(lane->conn);
 	}
 	cloak__transport_close(&lane->transport);
-	pthread_cond_destroy(&lane->turn);
-	pthread_mutex_destroy(&lane->mutex);
+	cloak__buf_free(&lane->scratch);
+	cloak__turn_destroy(&lane->turn);
 	cloak__free(lane);
+}
+
+struct cloak__buf *cloak__lane_scratch(struct cloak__lane *lane)
+{
+	return &lane->scratch;
 }

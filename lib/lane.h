@@ -13,8 +13,9 @@
  * deadline).
  *
  * Reconnect: the first attempt is at once. After a failed one the lane is in back-off: calls fail
- * at once with CLOAK_E_UNAVAILABLE and the cause of the last attempt, until a time drawn from
- * 50 ms .. 3 x the last back-off, at most 2 s. A connection that was READY for 10 s resets it.
+ * at once with CLOAK_E_UNAVAILABLE (CLOAK_E_AUTH and CLOAK_E_CONFIG stay what they are) and the
+ * cause of the last attempt, until a time drawn from 50 ms .. 3 x the last back-off, at most 2 s.
+ * A connection that was READY for 10 s resets it.
  *
  * fork: the first call in a child finds another process id, closes the descriptor without a byte
  * and starts anew.
@@ -22,7 +23,7 @@
 
 struct cloak__lane_options {
 	struct cloak__addr addr;         /* texts [borrowed] for the lane's life */
-	struct cloak__conn_options conn; /* texts [borrowed] for the lane's life */
+	struct cloak__conn_options conn; /* texts [borrowed]; the label is the lane's own */
 	const struct cloak__clock *clock;
 	int64_t connect_timeout_ms;
 	int64_t stall_ms; /* replies due and no byte for so long: the connection is closed */
@@ -44,12 +45,15 @@ struct cloak__job {
 
 /* Get the lane for this thread, connected: to CLOAK__CONN_READY when `ready` is set (the shard's time is
  * known), else to SETUP, so that the first command shares the set-up's packet. CLOAK_E_TIMEOUT,
- * CLOAK_E_UNAVAILABLE, CLOAK_E_AUTH, CLOAK_E_SERVER, CLOAK_E_PROTOCOL, CLOAK_E_IO, CLOAK_E_NOMEM; the
- * lane is held only after CLOAK_OK. *life is the number of the connection, 1 and up. */
+ * CLOAK_E_UNAVAILABLE, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER, CLOAK_E_PROTOCOL, CLOAK_E_IO,
+ * CLOAK_E_NOMEM; the lane is held only after CLOAK_OK. *life is the number of the connection, 1 and
+ * up. */
 cloak_status cloak__lane_acquire(struct cloak__lane *lane, int ready, int64_t deadline_ms,
 				 uint32_t *life, int64_t *shard_now_ms, cloak_error *err);
 void cloak__lane_release(struct cloak__lane *lane);
 
+/* Only while held: a buffer to format requests in, kept from call to call. */
+struct cloak__buf *cloak__lane_scratch(struct cloak__lane *lane);
 /* Only while held: append, and send what the socket takes. Failures are the command's answer. */
 void cloak__lane_submit(struct cloak__lane *lane, const struct cloak__job *job);
 /* Only while held: move bytes until the command is finished or the deadline has passed; then it is

@@ -33,6 +33,15 @@ void cloak__record_free(struct cloak__record *r)
 	cloak__record_init(r);
 }
 
+void cloak__record_move(struct cloak__record *to, struct cloak__record *from)
+{
+	cloak__record_free(to);
+	memcpy(to, from, sizeof *to);
+	if (from->attrs == from->attrs_inline)
+		to->attrs = to->attrs_inline;
+	cloak__record_init(from);
+}
+
 int cloak__attr_name_order(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	if (a_len != b_len)

@@ -82,6 +82,9 @@ void cloak__record_init(struct cloak__record *r);
 /* Free what the record owns, wiping it; it is as after init. */
 void cloak__record_free(struct cloak__record *r);
 
+/* Free what `to` holds and give it all that `from` holds; `from` is empty afterwards. */
+void cloak__record_move(struct cloak__record *to, struct cloak__record *from);
+
 /* Decode len bytes of plaintext, changing them (see above). At most one allocation, and none up to
  * CLOAK__ATTRS_INLINE attributes. r is initialised by this call; on failure it is empty.
  * CLOAK_E_CORRUPT: not such a record; CLOAK_E_NOMEM. Limits are checked before memory is sized. */

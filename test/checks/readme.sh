@@ -22,7 +22,7 @@ fail() {
 }
 [ -f README.md ] || { fail "is missing"; exit 1; }
 
-"$options" >"$tmp/options" || fail "$options failed"
+"$options" >"$tmp/options" || { fail "$options failed"; exit 1; }
 {
 	echo '```c'
 	cat examples/minimal.c

@@ -11,7 +11,7 @@ static cloak_error err;
 
 /* ---- Places, stores, time ------------------------------------------------------------------ */
 
-static _Atomic int64_t wall_ahead_ms;
+static _Atomic int64_t ahead_ms;
 
 static int64_t clock_ms(clockid_t which)
 {
@@ -36,12 +36,12 @@ void contract_pause(void)
 	poll(NULL, 0, 5);
 }
 
+/* Both clocks go ahead, as they do when time passes. */
 static int64_t movable_clock(void *user, int32_t which)
 {
 	(void)user;
-	if (which == CLOAK_CLOCK_MONO)
-		return contract_mono_ms();
-	return contract_wall_ms() + atomic_load(&wall_ahead_ms);
+	return (which == CLOAK_CLOCK_MONO ? contract_mono_ms() : contract_wall_ms()) +
+	       atomic_load(&ahead_ms);
 }
 
 int64_t contract_now_ms(int place)
@@ -54,7 +54,7 @@ int64_t contract_now_ms(int place)
 void contract_tick(int place)
 {
 	if (all_places[place].fake_clock)
-		atomic_fetch_add(&wall_ahead_ms, 5);
+		atomic_fetch_add(&ahead_ms, 5);
 	else
 		contract_pause();
 }

@@ -1,0 +1,206 @@
+/* L5 facade: every operation as a step function, and the blocking driver */
+/* SPDX-License-Identifier: MIT */
+#include "op.h"
+#include "mem.h"
+#include "session.h"
+#include "store.h"
+
+#include <string.h>
+
+void cloak__op_init(struct cloak__op *op, struct cloak_store *store, struct cloak_session *session,
+		    cloak_status (*step)(struct cloak__op *))
+{
+	memset(op, 0, sizeof *op);
+	op->step = step;
+	op->store = store;
+	op->session = session;
+	op->deadline_ms = cloak__store_mono_ms(store) + store->config->settings.timeout_ms;
+	op->req.size = sizeof op->req;
+}
+
+static void drop_answer(struct cloak__op *op)
+{
+	cloak__free(op->req.out);
+	op->req.out = NULL;
+	op->req.out_len = 0;
+}
+
+static void op_free(struct cloak__op *op)
+{
+	drop_answer(op);
+	cloak__free(op->held);
+	op->held = NULL;
+	cloak__buf_free(&op->plaintext);
+	cloak__buf_free(&op->sealed);
+}
+
+cloak_status cloak__op_run(struct cloak__op *op, cloak_error *err)
+{
+	struct cloak_store *store = op->store;
+	struct cloak_req *const req = &op->req;
+	cloak_status st = cloak__store_enter(store, err);
+
+	if (st != CLOAK_OK)
+		return st;
+	while ((st = op->step(op)) == CLOAK__PENDING) {
+		store->backend->submit(store->backend_state, &req, 1);
+		store->backend->wait(store->backend_state, &req, 1);
+	}
+	if (st < 0 && err)
+		*err = op->error;
+	op_free(op);
+	cloak__store_leave(store);
+	return st;
+}
+
+cloak_status cloak__op_request(struct cloak__op *op, uint8_t kind, const char *name)
+{
+	struct cloak_origin origin = op->req.origin;
+
+	drop_answer(op);
+	memset(&op->req, 0, offsetof(struct cloak_req, error));
+	op->req.size = sizeof op->req;
+	op->req.kind = kind;
+	op->req.name = name;
+	op->req.deadline_ms = op->deadline_ms;
+	op->req.origin = origin;
+	op->req.op = op;
+	return CLOAK__PENDING;
+}
+
+cloak_status cloak__op_again(struct cloak__op *op)
+{
+	drop_answer(op);
+	return CLOAK__PENDING;
+}
+
+int cloak__op_may_retry(struct cloak__op *op)
+{
+	if (op->req.applied == CLOAK_APPLIED_MAYBE)
+		op->ambiguous = 1;
+	if (op->req.status != CLOAK_E_IO && op->req.status != CLOAK_E_PROTOCOL)
+		return 0;
+	if (++op->attempts >= CLOAK__ATTEMPTS_MAX)
+		return 0;
+	return cloak__store_mono_ms(op->store) < op->deadline_ms;
+}
+
+cloak_status cloak__op_fail(struct cloak__op *op)
+{
+	op->error = op->req.error;
+	op->error.status = op->req.status;
+	return op->req.status;
+}
+
+cloak_status cloak__op_unknown(struct cloak__op *op, const char *why)
+{
+	return cloak__fail(&op->error, CLOAK_E_UNKNOWN, "sent, and not known to be applied: %s",
+			   why);
+}
+
+int cloak__op_touch_due(const struct cloak__op *op, int64_t shard_now_ms, int64_t *ttl_ms)
+{
+	const struct cloak_session *s = op->session;
+	const struct cloak__settings *settings = &op->store->config->settings;
+	int64_t target = cloak__session_ttl(s, shard_now_ms);
+	int64_t left = s->ttl_ms < 0
+			       ? -1
+			       : s->ttl_ms - (cloak__store_mono_ms(op->store) - s->ttl_as_of_ms);
+
+	*ttl_ms = target;
+	if (target < 1)
+		return 0; /* PEXPIRE 0 would delete */
+	if (left < 0)
+		return 1; /* stored without a time to live: never leave it so */
+	return target - left > s->record.idle_ms / 100 * settings->touch_percent +
+				       s->record.idle_ms % 100 * settings->touch_percent / 100;
+}
+
+void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms)
+{
+	struct cloak_session *s = op->session;
+	struct cloak_store *store = op->store;
+	struct cloak_req touch, *const reqs = &touch;
+	int64_t ttl;
+
+	if (!cloak__op_touch_due(op, shard_now_ms, &ttl))
+		return;
+	memset(&touch, 0, offsetof(struct cloak_req, error));
+	touch.size = sizeof touch;
+	touch.kind = CLOAK_REQ_TOUCH;
+	touch.flags = CLOAK_REQ_FORGET;
+	touch.name = s->name;
+	touch.tag = s->tag;
+	touch.ttl_ms = ttl;
+	touch.deadline_ms = op->deadline_ms;
+	touch.done = NULL;
+	store->backend->submit(store->backend_state, &reqs, 1);
+	cloak__session_alive(s, shard_now_ms, ttl);
+}
+
+void cloak__op_log(struct cloak__op *op, int32_t level, const char *event, const char *what)
+{
+	cloak__log(&op->store->config->log, level, event, "session %.*s: %s", CLOAK__LOG_ID_CHARS,
+		   op->session->name, what);
+}
+
+/* ---- ping ---- */
+
+/* Ask for a name nobody has: a real round trip, and the right to read is proven too. */
+cloak_status cloak__op_ping(struct cloak__op *op)
+{
+	uint8_t name[CLOAK__NAME_BYTES];
+
+	if (op->state == 0) {
+		op->state = 1;
+		cloak__id_random(name);
+		cloak__id_text(name, op->name);
+		return cloak__op_request(op, CLOAK_REQ_GET, op->name);
+	}
+	if (op->req.status >= 0)
+		return CLOAK_OK;
+	return cloak__op_may_retry(op) ? cloak__op_again(op) : cloak__op_fail(op);
+}
+
+/* ---- destroy ---- */
+
+static cloak_status destroy_next(struct cloak__op *op)
+{
+	const uint8_t *answer = op->req.out;
+	size_t len = op->req.out_len;
+	uint8_t format = len > 0 ? answer[0] : 0;
+
+	if (op->hops == 0)
+		op->first_format = format;
+	if (len != 1 + CLOAK_SUCCESSOR_BYTES) {
+		op->session->gone = 1;
+		/* replaced for privilege and by whom is not said: something lives on */
+		return op->hops == 0 && format == CLOAK__FORMAT_SUPERSEDED ? CLOAK_RENEWED
+									   : CLOAK_OK;
+	}
+	op->hops = 1;
+	op->attempts = 0;
+	cloak__id_text(answer + 1, op->name);
+	return cloak__op_request(op, CLOAK_REQ_END, op->name);
+}
+
+/* End the session's name, then the successor's it names, and so on to the end. Names form a chain
+ * that time orders, so there is no way round in a circle. */
+cloak_status cloak__op_destroy(struct cloak__op *op)
+{
+	struct cloak_session *s = op->session;
+
+	if (op->state == 0) {
+		op->state = 1;
+		if (s->is_new && !s->unknown) {
+			s->gone = 1;
+			return CLOAK_OK;
+		}
+		return cloak__op_request(op, CLOAK_REQ_END, s->name);
+	}
+	if (op->req.status == CLOAK_OK)
+		return destroy_next(op);
+	if (cloak__op_may_retry(op))
+		return cloak__op_again(op);
+	return op->ambiguous ? cloak__op_unknown(op, op->req.error.text) : cloak__op_fail(op);
+}

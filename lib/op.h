@@ -1,0 +1,79 @@
+/* L5 facade: every operation as a step function, and the blocking driver */
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOAK_OP_H
+#define CLOAK_OP_H
+
+#include "backend.h"
+#include "buf.h"
+#include "keyring.h"
+
+struct cloak_session;
+struct cloak_store;
+
+/*
+ * An operation is a function that is called again and again. It either prepares `req` and returns
+ * CLOAK__PENDING, to be called again when the request has its answer, or returns the operation's
+ * status. It never waits. The blocking driver submits and waits; an event loop will submit and come
+ * back. A step that fails has written op->error.
+ */
+#define CLOAK__PENDING INT32_MAX
+#define CLOAK__ATTEMPTS_MAX 3 /* of one request, when connections break */
+
+struct cloak__op {
+	cloak_status (*step)(struct cloak__op *op);
+	struct cloak_store *store;
+	struct cloak_session *session; /* NULL: an operation on the store */
+	int state;
+	uint32_t flags;
+	int64_t deadline_ms;
+	unsigned attempts;
+	uint8_t ambiguous; /* an attempt may have been applied */
+	struct cloak_req req;
+	cloak_error error;
+
+	/* load: the bytes that did not open, kept to be compared with a second read */
+	uint8_t *held;
+	size_t held_len;
+	/* save */
+	struct cloak__buf plaintext, sealed;
+	int64_t ttl_ms;
+	uint8_t old_marks[32], old_mark_count;
+	/* destroy: successors met, and what was under the session's own name */
+	char name[CLOAK_NAME_CHARS + 1];
+	uint8_t hops, first_format;
+};
+
+void cloak__op_init(struct cloak__op *op, struct cloak_store *store, struct cloak_session *session,
+		    cloak_status (*step)(struct cloak__op *));
+/* Run an operation to its end, then free what it holds. err gets op->error on failure. */
+cloak_status cloak__op_run(struct cloak__op *op, cloak_error *err);
+
+/* The operations. */
+cloak_status cloak__op_ping(struct cloak__op *op);
+cloak_status cloak__op_load(struct cloak__op *op); /* also reload; flags: CLOAK_LOAD_... */
+cloak_status cloak__op_save(struct cloak__op *op);
+cloak_status cloak__op_destroy(struct cloak__op *op);
+
+/* For the step functions. */
+
+/* Prepare a request of a kind for a name; the rest of op->req is zero. Drops the bytes of the last
+ * answer, if they were not taken. Returns CLOAK__PENDING. */
+cloak_status cloak__op_request(struct cloak__op *op, uint8_t kind, const char *name);
+/* Prepare the same request once more. */
+cloak_status cloak__op_again(struct cloak__op *op);
+/* 1 if the failed request may be sent again: the connection broke or spoke nonsense, and attempts and
+ * time are left. Counts the attempt, remembers whether it may have been applied. */
+int cloak__op_may_retry(struct cloak__op *op);
+/* End with the failure of the request. */
+cloak_status cloak__op_fail(struct cloak__op *op);
+/* End with CLOAK_E_UNKNOWN and the reason, which op->error then holds. */
+cloak_status cloak__op_unknown(struct cloak__op *op, const char *why);
+/* Set the session's life anew without waiting, if its store has less than it should, by more than
+ * `touch_percent` of the idle time. */
+void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms);
+/* 1 if it should be, with the time to set. */
+int cloak__op_touch_due(const struct cloak__op *op, int64_t shard_now_ms, int64_t *ttl_ms);
+/* A log line about the session, which is named by its log id. */
+void cloak__op_log(struct cloak__op *op, int32_t level, const char *event, const char *what);
+
+#endif

@@ -1,0 +1,177 @@
+/* L5 facade: load and reload */
+/* SPDX-License-Identifier: MIT */
+#include "mem.h"
+#include "op.h"
+#include "session.h"
+#include "store.h"
+
+#include <string.h>
+
+/*
+ *   GET ──not found──────────────────────────────────────────────> NOT_FOUND
+ *    │ bytes: tombstone ─────────────────────────────────────────> NOT_FOUND
+ *    │        open ── live, in time ── touch if due ─────────────> OK
+ *    │        do not open ── first time: suspect, GET again
+ *    │                    └─ the same bytes again ───────────────> CORRUPT, CRYPTO, UNSUPPORTED
+ *    └ failed ── retry or fail
+ *
+ * Bytes that do not open may be another request's reply, so the connection they came from is under
+ * suspicion until a second read on a fresh one brings the same bytes.
+ */
+
+enum { START, READ, RESEAL };
+
+static cloak_status verdict(struct cloak__op *op, cloak_status st)
+{
+	if (st == CLOAK_E_CRYPTO)
+		cloak__op_log(op, CLOAK_LOG_DEBUG, "unknown_key", op->error.text);
+	else
+		cloak__op_log(op, CLOAK_LOG_DEBUG, "record_tampered", op->error.text);
+	return st;
+}
+
+static cloak_status second_read(struct cloak__op *op, cloak_status st)
+{
+	struct cloak_store *store = op->store;
+
+	if (op->held) {
+		if (op->held_len == op->req.out_len &&
+		    memcmp(op->held, op->req.out, op->held_len) == 0)
+			return verdict(op, st);
+		return cloak__fail(
+			&op->error, CLOAK_E_PROTOCOL,
+			"two reads of one session gave different bytes, none of which open");
+	}
+	op->held = op->req.out;
+	op->held_len = op->req.out_len;
+	op->req.out = NULL;
+	if (!op->held) { /* an empty value needs no second look */
+		return verdict(op, st);
+	}
+	store->backend->suspect(store->backend_state, op->req.origin);
+	cloak__op_request(op, CLOAK_REQ_GET, op->session->name);
+	op->req.flags = CLOAK_REQ_FRESH;
+	return CLOAK__PENDING;
+}
+
+/* Write a record that is under an older key back under the key that writes, in place of a touch. Whatever
+ * becomes of it, the session is loaded. */
+static cloak_status reseal(struct cloak__op *op, int64_t shard_now, int64_t ttl)
+{
+	struct cloak_session *s = op->session;
+	cloak_status st;
+
+	cloak__buf_init(&op->plaintext, (size_t)op->store->config->settings.max_size, 1);
+	cloak__buf_init(&op->sealed, (size_t)op->store->env.max_size, 0);
+	memcpy(op->old_marks, s->record.marks, sizeof s->record.marks);
+	op->old_mark_count = s->record.mark_count;
+	cloak__record_push_mark(&s->record, s->tag + CLOAK__HEADER_BYTES);
+	st = cloak__record_encode(&s->record, &op->plaintext, &op->error);
+	if (st == CLOAK_OK)
+		st = cloak__seal(op->store->config->ring, op->store->prefix_hash, s->id,
+				 CLOAK__FORMAT_LIVE, NULL, NULL, op->plaintext.data,
+				 op->plaintext.len, &op->sealed, &op->error);
+	if (st != CLOAK_OK) {
+		memcpy(s->record.marks, op->old_marks, sizeof s->record.marks);
+		s->record.mark_count = op->old_mark_count;
+		cloak__op_touch_if_due(op, shard_now);
+		return CLOAK_OK;
+	}
+	op->state = RESEAL;
+	op->ttl_ms = ttl;
+	cloak__op_request(op, CLOAK_REQ_PUT, s->name);
+	op->req.cond = CLOAK_COND_TAG;
+	op->req.tag = s->tag;
+	op->req.val = op->sealed.data;
+	op->req.val_len = op->sealed.len;
+	op->req.ttl_ms = ttl;
+	return CLOAK__PENDING;
+}
+
+static cloak_status resealed(struct cloak__op *op)
+{
+	struct cloak_session *s = op->session;
+
+	if (op->req.status < 0 && cloak__op_may_retry(op))
+		return cloak__op_again(op);
+	if (op->req.status == CLOAK_OK) {
+		memcpy(s->tag, op->sealed.data, CLOAK__TAG_BYTES);
+		cloak__session_alive(s, op->req.shard_now_ms, op->ttl_ms);
+	} else {
+		memcpy(s->record.marks, op->old_marks, sizeof s->record.marks);
+		s->record.mark_count = op->old_mark_count;
+	}
+	return CLOAK_OK;
+}
+
+static cloak_status loaded(struct cloak__op *op, uint8_t *plaintext, size_t plaintext_len)
+{
+	struct cloak_session *s = op->session;
+	int64_t now = op->req.shard_now_ms, ttl;
+	int64_t left = op->req.ttl_left_ms;
+	int current =
+		cloak__keyring_is_current(op->store->config->ring, op->req.out, op->req.out_len);
+	uint8_t *value = op->req.out;
+	cloak_status st;
+
+	op->req.out = NULL;
+	st = cloak__session_take(s, value, op->req.out_len, plaintext, plaintext_len, &op->error);
+	if (st == CLOAK_E_CORRUPT)
+		return verdict(op, st);
+	if (st != CLOAK_OK)
+		return st;
+	cloak__session_alive(s, now, left);
+	if (op->flags & CLOAK_LOAD_PEEK)
+		return CLOAK_OK;
+	if (!current && cloak__op_touch_due(op, now, &ttl))
+		return reseal(op, now, ttl);
+	cloak__op_touch_if_due(op, now);
+	return CLOAK_OK;
+}
+
+static cloak_status examine(struct cloak__op *op)
+{
+	struct cloak_session *s = op->session;
+	uint8_t *plaintext, format = op->req.out_len ? op->req.out[0] : 0;
+	size_t plaintext_len;
+	cloak_status st;
+
+	if (format == CLOAK__FORMAT_TOMBSTONE) {
+		cloak__op_log(op, CLOAK_LOG_DEBUG, "destroyed_id", "was destroyed");
+		return CLOAK_NOT_FOUND;
+	}
+	st = cloak__open(op->store->config->ring, op->store->prefix_hash, s->id, op->req.out,
+			 op->req.out_len, &plaintext, &plaintext_len, &op->error);
+	if (st == CLOAK_E_CORRUPT || st == CLOAK_E_CRYPTO || st == CLOAK_E_UNSUPPORTED)
+		return second_read(op, st);
+	if (st != CLOAK_OK)
+		return st;
+	if (format == CLOAK__FORMAT_SUPERSEDED) {
+		cloak__op_log(op, CLOAK_LOG_INFO, "superseded_id", "replaced by a new id");
+		return CLOAK_RENEWED;
+	}
+	if (format == CLOAK__FORMAT_FORWARDER)
+		return cloak__fail(&op->error, CLOAK_E_UNSUPPORTED,
+				   "the session was renewed by a later release of cloakroom");
+	return loaded(op, plaintext, plaintext_len);
+}
+
+cloak_status cloak__op_load(struct cloak__op *op)
+{
+	switch (op->state) {
+	case START:
+		op->state = READ;
+		return cloak__op_request(op, CLOAK_REQ_GET, op->session->name);
+	case RESEAL:
+		return resealed(op);
+	default:
+		break;
+	}
+	if (op->req.status == CLOAK_OK)
+		return examine(op);
+	if (op->req.status == CLOAK_NOT_FOUND) {
+		cloak__op_log(op, CLOAK_LOG_DEBUG, "unknown_id", "not stored, or expired");
+		return CLOAK_NOT_FOUND;
+	}
+	return cloak__op_may_retry(op) ? cloak__op_again(op) : cloak__op_fail(op);
+}

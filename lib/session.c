@@ -1,0 +1,193 @@
+/* L5 facade: the calls that create, load, save and end a session */
+/* SPDX-License-Identifier: MIT */
+#include "session.h"
+#include "mem.h"
+
+#include <string.h>
+
+cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t len,
+				 uint8_t *plaintext, size_t plaintext_len, cloak_error *err)
+{
+	struct cloak__record fresh;
+	uint8_t tag[CLOAK__TAG_BYTES];
+	cloak_status st;
+
+	memcpy(tag, value, sizeof tag);
+	st = cloak__record_decode(&fresh, plaintext, plaintext_len, err);
+	if (st != CLOAK_OK) {
+		cloak__free_wiped(value, len);
+		return st;
+	}
+	cloak__record_move(&s->record, &fresh);
+	cloak__free_wiped(s->value, s->value_len);
+	s->value = value;
+	s->value_len = len;
+	memcpy(s->tag, tag, sizeof tag);
+	s->is_new = s->dirty = s->gone = s->unknown = 0;
+	return CLOAK_OK;
+}
+
+int64_t cloak__session_ttl(const struct cloak_session *s, int64_t shard_now_ms)
+{
+	int64_t ttl = s->record.idle_ms;
+
+	if (s->record.absolute_ms && s->record.absolute_ms - shard_now_ms < ttl)
+		ttl = s->record.absolute_ms - shard_now_ms;
+	return ttl;
+}
+
+void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t ttl_ms)
+{
+	s->ttl_ms = ttl_ms;
+	s->ttl_as_of_ms = cloak__store_mono_ms(s->store);
+	s->expires_ms = shard_now_ms + (ttl_ms > 0 ? ttl_ms : 0);
+}
+
+static struct cloak_session *session_new(struct cloak_store *store,
+					 const uint8_t id[CLOAK__ID_BYTES])
+{
+	struct cloak_session *s = cloak__malloc(sizeof *s);
+	uint8_t name[CLOAK__NAME_BYTES];
+
+	if (!s)
+		return NULL;
+	memset(s, 0, offsetof(struct cloak_session, record));
+	cloak__record_init(&s->record);
+	s->value = NULL;
+	s->value_len = 0;
+	s->is_new = s->dirty = s->gone = s->unknown = 0;
+	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = 0;
+	memcpy(s->id, id, sizeof s->id);
+	cloak__id_text(id, s->id_text);
+	cloak__id_name(id, name);
+	cloak__id_text(name, s->name);
+	s->store = store;
+	cloak__store_ref(store);
+	return s;
+}
+
+void cloak_session_free(cloak_session *session)
+{
+	struct cloak_store *store;
+
+	if (!session)
+		return;
+	store = session->store;
+	cloak__record_free(&session->record);
+	cloak__free_wiped(session->value, session->value_len);
+	cloak__wipe(session->id, sizeof session->id);
+	cloak__wipe(session->id_text, sizeof session->id_text);
+	cloak__free(session);
+	cloak__store_unref(store);
+}
+
+cloak_status cloak_session_create(cloak_store *store, cloak_session **out, cloak_error *err)
+{
+	uint8_t id[CLOAK__ID_BYTES];
+
+	if (out)
+		*out = NULL;
+	if (!store || !out)
+		return cloak__fail(err, CLOAK_E_INVALID, "store and out must not be NULL");
+	cloak__id_random(id);
+	*out = session_new(store, id);
+	cloak__wipe(id, sizeof id);
+	if (!*out)
+		return cloak__fail_nomem(err);
+	(*out)->is_new = 1;
+	return CLOAK_OK;
+}
+
+static cloak_status run(struct cloak_session *s, cloak_status (*step)(struct cloak__op *),
+			uint32_t flags, cloak_error *err)
+{
+	cloak__op_init(&s->op, s->store, s, step);
+	s->op.flags = flags;
+	return cloak__op_run(&s->op, err);
+}
+
+cloak_status cloak_session_load(cloak_store *store, const char *id, size_t len, uint32_t flags,
+				cloak_session **out, cloak_error *err)
+{
+	uint8_t raw[CLOAK__ID_BYTES];
+	struct cloak_session *s;
+	cloak_status st;
+
+	if (out)
+		*out = NULL;
+	if (!store || !out || (!id && len))
+		return cloak__fail(err, CLOAK_E_INVALID, "store, id and out must not be NULL");
+	if (flags & ~CLOAK_LOAD_PEEK)
+		return cloak__fail(err, CLOAK_E_INVALID, "unknown flags 0x%x", (unsigned)flags);
+	if (!cloak__id_parse(id, len, raw)) {
+		cloak__log(&store->config->log, CLOAK_LOG_DEBUG, "malformed_id",
+			   "an id of %zu bytes is none", len);
+		return CLOAK_NOT_FOUND;
+	}
+	s = session_new(store, raw);
+	cloak__wipe(raw, sizeof raw);
+	if (!s)
+		return cloak__fail_nomem(err);
+	st = run(s, cloak__op_load, flags, err);
+	if (st == CLOAK_OK)
+		*out = s;
+	else
+		cloak_session_free(s);
+	return st;
+}
+
+cloak_status cloak_session_reload(cloak_session *session, cloak_error *err)
+{
+	if (!session)
+		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
+	if (session->is_new && !session->unknown)
+		return CLOAK_NOT_FOUND;
+	return run(session, cloak__op_load, 0, err);
+}
+
+cloak_status cloak_session_save(cloak_session *session, uint32_t flags, cloak_error *err)
+{
+	if (!session)
+		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
+	if (flags & ~CLOAK_SAVE_STRICT)
+		return cloak__fail(err, CLOAK_E_INVALID, "unknown flags 0x%x", (unsigned)flags);
+	return run(session, cloak__op_save, flags, err);
+}
+
+cloak_status cloak_session_destroy(cloak_session *session, cloak_error *err)
+{
+	if (!session)
+		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
+	return run(session, cloak__op_destroy, 0, err);
+}
+
+const char *cloak_session_id(const cloak_session *session)
+{
+	return session ? session->id_text : NULL;
+}
+
+int64_t cloak_session_created_ms(const cloak_session *session)
+{
+	return session ? session->record.created_ms : 0;
+}
+
+int64_t cloak_session_expires_ms(const cloak_session *session)
+{
+	return session ? session->expires_ms : 0;
+}
+
+int cloak_session_is_new(const cloak_session *session)
+{
+	return session ? session->is_new : 0;
+}
+
+int cloak_session_is_dirty(const cloak_session *session)
+{
+	return session ? session->dirty : 0;
+}
+
+cloak_status cloak_cookie_format(const cloak_session *session, char *out, size_t *len)
+{
+	return cloak__cookie_out(session ? session->store : NULL, session ? session->id_text : "",
+				 0, out, len);
+}

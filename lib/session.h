@@ -1,0 +1,47 @@
+/* L5 facade: one session in memory */
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOAK_SESSION_H
+#define CLOAK_SESSION_H
+
+#include "op.h"
+#include "record.h"
+#include "store.h"
+
+/*
+ * `value` holds the stored bytes as they were read, opened in place; the record's attributes point
+ * into it until they are set anew. A save seals the record into a buffer of its own and leaves
+ * `value` where it is.
+ *
+ *   is_new ──first save──> stored ──save, touch──> stored ──destroy──> gone
+ *                            │
+ *                            └─ save with no answer ─> unknown ──save: asks──> stored
+ *                                                          └──reload──> stored
+ */
+struct cloak_session {
+	struct cloak_store *store; /* counted */
+	uint8_t id[CLOAK__ID_BYTES];
+	char id_text[CLOAK__ID_CHARS + 1];
+	char name[CLOAK__NAME_CHARS + 1];
+	uint8_t tag[CLOAK__TAG_BYTES];         /* of what was loaded or saved last */
+	uint8_t unknown_tag[CLOAK__TAG_BYTES]; /* of the save that got no answer */
+	struct cloak__record record;
+	uint8_t *value;
+	size_t value_len;
+	uint8_t is_new, dirty, gone, unknown;
+	int64_t expires_ms;   /* shard's clock; 0: not stored yet */
+	int64_t ttl_ms;       /* what the store had left for it ... */
+	int64_t ttl_as_of_ms; /* ... at this moment of the monotonic clock */
+	struct cloak__op op;
+};
+
+/* Put a value that was read and opened in the place of what the session holds. `value` is consumed.
+ * On failure the session is as it was. */
+cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t len,
+				 uint8_t *plaintext, size_t plaintext_len, cloak_error *err);
+/* How long the record may live from now on: what is left of the idle time and the absolute
+ * deadline, below 1: it has ended. */
+int64_t cloak__session_ttl(const struct cloak_session *s, int64_t shard_now_ms);
+/* Note that the store keeps the session for ttl_ms from now. */
+void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t ttl_ms);
+
+#endif
