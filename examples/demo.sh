@@ -104,12 +104,12 @@ done
 
 # ---- 1 -------------------------------------------------------------------------------------------
 
-heading "1. The life of a session (examples/quickstart.c)"
+heading "Part 1. The life of a session (examples/quickstart.c)"
 run "$quickstart" "$uri" || fail "quickstart found something wrong"
 
 # ---- 2 -------------------------------------------------------------------------------------------
 
-heading "2. A page that counts visits (examples/cgi/counter.c, served by lighttpd)"
+heading "Part 2. A page that counts visits (examples/cgi/counter.c, served by lighttpd)"
 mkdir "$dir/www"
 ln -s "$(cd "$(dirname "$counter")" && pwd)/counter" "$dir/www/counter.cgi"
 token=$$-$RANDOM$RANDOM
@@ -151,9 +151,9 @@ printf 'Serving %s\n\n' "$url"
 
 # One request of a browser: $1 its name, $2 the count to expect. Sets status and header.
 #
-# The cookie is Secure, so a browser returns it over https only, and this is http. curl has taken
-# 127.0.0.1 for safe since 7.79 and would return it from a cookie jar (-b, -c); before that it
-# would not. So that any curl will do, the jar is a file of our own, sent by hand.
+# The cookie is Secure, to be returned over https, and this is http. curl 7.88 takes 127.0.0.1 for
+# safe and would return it from its own cookie jar (-b, -c); older ones would not. So that any curl
+# will do, each browser's jar is a file of ours, sent by hand.
 visit() {
 	local jar=$dir/jar.$1 cookie=() body note="returns its cookie" new
 	if [ -s "$jar" ]; then
@@ -165,7 +165,10 @@ visit() {
 		fail "no answer from $url"
 	status=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$dir/header")
 	new=$(tr -d '\r' <"$dir/header" | sed -n 's/^[Ss]et-[Cc]ookie: *\([^;]*\).*/\1/p')
-	[ -z "$new" ] || printf '%s' "$new" >"$jar"
+	if [ -n "$new" ]; then
+		printf '%s' "$new" >"$jar"
+		grep -qi '^cache-control: *no-store' "$dir/header" || fail "a cookie that caches may keep"
+	fi
 	body=$(sed -n 's/^<p>\(.*\)<\/p>$/\1/p' "$dir/body" | sed 's/<[^>]*>//g')
 	printf '   browser %s %s: %s %s\n' "$1" "$note" "$status" "$body"
 	[ "$2" = - ] || [ "$body" = "This browser has been here $2." ] ||
@@ -181,7 +184,7 @@ printf '   Set-Cookie: %s; ...\n' "$(cat "$dir/jar.A")"
 
 # ---- 3 -------------------------------------------------------------------------------------------
 
-heading "3. What Redis holds of these visits (redis-cli)"
+heading "Part 3. What Redis holds of these visits (redis-cli)"
 count=0
 for name in $(redis-cli -s "$socket" --raw keys '*' | sort); do
 	ttl=$(redis-cli -s "$socket" --raw pttl "$name")
@@ -196,7 +199,7 @@ done
 
 # ---- 4 -------------------------------------------------------------------------------------------
 
-heading "4. Redis goes away: an outage is not a logout"
+heading "Part 4. Redis goes away: an outage is not a logout"
 cp "$dir/jar.A" "$dir/jar.before"
 kill $redis
 wait $redis 2>/dev/null || true
@@ -204,5 +207,6 @@ visit A -
 [ "$status" = 503 ] || fail "the answer should be 503, not $status"
 cmp -s "$dir/jar.A" "$dir/jar.before" || fail "the cookie was changed"
 ! grep -qi '^set-cookie' "$dir/header" || fail "a cookie was set"
+grep -qi '^retry-after' "$dir/header" || fail "no Retry-After"
 printf '\n   503, Retry-After, and the cookie is left alone.\n'
 printf '\nAll as it should be. Nothing is left running, no file is left behind.\n'

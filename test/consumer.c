@@ -9,7 +9,8 @@
 	do { \
 		cloak_status got = (call); \
 		if (got != (wanted)) { \
-			fprintf(stderr, "line %d: %s: %s\n", __LINE__, cloak_status_name(got), err.text); \
+			fprintf(stderr, "line %d: %s: %s\n", __LINE__, cloak_status_name(got), \
+				err.text); \
 			goto out; \
 		} \
 	} while (0)
@@ -27,7 +28,8 @@ int main(void)
 
 	memset(&err, 0, sizeof err);
 	if (strcmp(cloak_version_string(), VERSION) != 0) {
-		fprintf(stderr, "version %s, cloakroom.pc says %s\n", cloak_version_string(), VERSION);
+		fprintf(stderr, "version %s, cloakroom.pc says %s\n", cloak_version_string(),
+			VERSION);
 		return 1;
 	}
 	if (sizeof err != 512 || !cloak_has_feature("memory"))

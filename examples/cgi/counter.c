@@ -3,8 +3,8 @@
 
 /*
  * The web server sets CLOAKROOM_URI and CLOAKROOM_KEY. The default cookie, __Host-..., is Secure:
- * browsers return it over https only. Programs that speak http to 127.0.0.1 differ: curl returns
- * it since release 7.79, which takes that address for safe, and not before.
+ * browsers return it over https. Over http to 127.0.0.1 or localhost programs differ: curl 7.88
+ * takes these names for safe and returns the cookie, older ones do not.
  *
  * What the example shows beside the counting:
  *

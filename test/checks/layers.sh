@@ -105,6 +105,7 @@ for f in $(ls examples/*.c examples/*/*.c 2>/dev/null); do
 	grep -nE '#[ \t]*include[ \t]*"[^"]*/' "$f" && say "$f: an example includes a file of the library"
 done
 
+[ $bad -eq 0 ] || exit 1
 for f in $(ls include/*.h include/*/*.h lib/*.h 2>/dev/null); do
 	printf '#include "%s"\n' "$f" >"$tmp/alone.c"
 	"${CC:-cc}" -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I. "$tmp/alone.c" \

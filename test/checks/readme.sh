@@ -32,6 +32,7 @@ fail() {
 # The file with what is between the markers replaced by the generated text.
 awk -v folder="$tmp" '
 /^<!-- (options|quickstart) begin -->$/ {
+	if (inside) broken = 1
 	print
 	part = $2
 	while ((getline line < (folder "/" part)) > 0)

@@ -45,27 +45,60 @@ struct fake_step {
 };
 
 /* Wait for the next connection. */
-#define FAKE_ACCEPT {FAKE_OP_ACCEPT, 0, NULL, 0}
+#define FAKE_ACCEPT \
+	{ \
+		FAKE_OP_ACCEPT, 0, NULL, 0 \
+	}
 /* Read one request of n arguments, its name among them; 0: any. */
-#define FAKE_EXPECT(n) {FAKE_OP_EXPECT, (n), NULL, 0}
+#define FAKE_EXPECT(n) \
+	{ \
+		FAKE_OP_EXPECT, (n), NULL, 0 \
+	}
 /* Send a string literal. */
-#define FAKE_SEND(text) {FAKE_OP_SEND, 0, (text), sizeof(text) - 1}
+#define FAKE_SEND(text) \
+	{ \
+		FAKE_OP_SEND, 0, (text), sizeof(text) - 1 \
+	}
 /* Send a string literal, k bytes every millisecond, each as a segment of its own. */
-#define FAKE_SEND_SLOWLY(text, k) {FAKE_OP_SEND, (k), (text), sizeof(text) - 1}
+#define FAKE_SEND_SLOWLY(text, k) \
+	{ \
+		FAKE_OP_SEND, (k), (text), sizeof(text) - 1 \
+	}
 /* Send bytes of a known length. */
-#define FAKE_SEND_BYTES(p, len) {FAKE_OP_SEND, 0, (p), (len)}
+#define FAKE_SEND_BYTES(p, len) \
+	{ \
+		FAKE_OP_SEND, 0, (p), (len) \
+	}
 /* Close the connection: by FIN, or by RST (TCP). */
-#define FAKE_CLOSE {FAKE_OP_CLOSE, 0, NULL, 0}
-#define FAKE_RESET {FAKE_OP_RESET, 0, NULL, 0}
+#define FAKE_CLOSE \
+	{ \
+		FAKE_OP_CLOSE, 0, NULL, 0 \
+	}
+#define FAKE_RESET \
+	{ \
+		FAKE_OP_RESET, 0, NULL, 0 \
+	}
 /* Do nothing for so long: a server that is slow. */
-#define FAKE_SLEEP(ms) {FAKE_OP_SLEEP, (ms), NULL, 0}
+#define FAKE_SLEEP(ms) \
+	{ \
+		FAKE_OP_SLEEP, (ms), NULL, 0 \
+	}
 /* Do nothing, reading included, until fake_redis_go(). */
-#define FAKE_PAUSE {FAKE_OP_PAUSE, 0, NULL, 0}
+#define FAKE_PAUSE \
+	{ \
+		FAKE_OP_PAUSE, 0, NULL, 0 \
+	}
 /* Read (and record) until the client has closed. */
-#define FAKE_AWAIT_CLOSE {FAKE_OP_AWAIT_CLOSE, 0, NULL, 0}
+#define FAKE_AWAIT_CLOSE \
+	{ \
+		FAKE_OP_AWAIT_CLOSE, 0, NULL, 0 \
+	}
 /* From here to the end accept every connection and answer every request: TIME with FAKE_TIME's time,
  * GET with the key itself as the value, PING with PONG, anything else with OK. */
-#define FAKE_SERVE {FAKE_OP_SERVE, 0, NULL, 0}
+#define FAKE_SERVE \
+	{ \
+		FAKE_OP_SERVE, 0, NULL, 0 \
+	}
 
 /* An answer to TIME: 1700000000.250000 */
 #define FAKE_TIME "*2\r\n$10\r\n1700000000\r\n$6\r\n250000\r\n"
