@@ -175,7 +175,7 @@ build/$1/libsupport.a: $$(call objects,$1,$(SUPPORT_SRC))
 $$(call suites,$1,$(SUITES)): %: %.o build/$1/libsupport.a build/$1/libinside.a
 	$$(call say,LD,$$@)
 	$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS) $(WRAP) -pthread -o $$@ \
-		-Wl,--start-group $$^ -Wl,--end-group $$(CHECK_LIBS) $$(THIRD_LIBS)
+		-Wl,--whole-archive $$^ -Wl,--no-whole-archive $$(CHECK_LIBS) $$(THIRD_LIBS)
 endef
 
 empty =
@@ -216,7 +216,7 @@ FUZZERS = $(FUZZ:%=build/fuzz/%)
 $(FUZZERS): %: %.o build/fuzz/libsupport.a build/fuzz/libinside.a
 	$(call say,LD,$@)
 	$(Q)$(CLANG) $(CFLAGS_fuzz) $(LDFLAGS_fuzz) $(LDFLAGS) $(WRAP) -pthread -o $@ \
-		-Wl,--start-group $^ -Wl,--end-group $(CHECK_LIBS) $(THIRD_LIBS)
+		-Wl,--whole-archive $^ -Wl,--no-whole-archive $(CHECK_LIBS) $(THIRD_LIBS)
 
 # prints the table of options for README.md
 OPTIONS = build/release/tools/options

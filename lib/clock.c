@@ -46,3 +46,14 @@ uint32_t cloak__jitter(uint64_t *state, uint32_t bound)
 	x ^= x >> 31;
 	return (uint32_t)(((x >> 32) * bound) >> 32);
 }
+
+void cloak__clock_after(struct timespec *at, int64_t after_ms)
+{
+	clock_gettime(CLOCK_MONOTONIC, at);
+	at->tv_sec += (time_t)(after_ms / 1000);
+	at->tv_nsec += (long)(after_ms % 1000) * 1000000;
+	if (at->tv_nsec >= 1000000000) {
+		at->tv_nsec -= 1000000000;
+		at->tv_sec++;
+	}
+}

@@ -16,6 +16,11 @@ int64_t cloak__clock_wall_ms(const struct cloak__clock *clock);
  * (CLOCK_BOOTTIME), else CLOCK_MONOTONIC. */
 int64_t cloak__clock_mono_ms(const struct cloak__clock *clock);
 
+struct timespec;
+/* The moment `after_ms` (0 and up) from now by the system's CLOCK_MONOTONIC, for the timed waits of
+ * pthreads, which know no other clock. */
+void cloak__clock_after(struct timespec *at, int64_t after_ms);
+
 /* A random number in 0..bound-1 (bound at least 1) to spread retries; not for secrets. `state` is
  * any 64-bit word of the caller's, changed by each call. */
 uint32_t cloak__jitter(uint64_t *state, uint32_t bound);

@@ -196,7 +196,7 @@ static cloak_status apply_uri(struct cloak__settings *s, const struct cloak__uri
 	s->port = where.port;
 	if (uri->has_user)
 		status = cloak__settings_set(s, "username", uri->user, err);
-	if (status == CLOAK_OK && uri->has_user)
+	if (status == CLOAK_OK && uri->has_password)
 		status = cloak__settings_set(s, "password", uri->password, err);
 	for (size_t i = 0; i < uri->param_count && status == CLOAK_OK; i++)
 		status = cloak__settings_set(s, uri->params[i].name, uri->params[i].value, err);

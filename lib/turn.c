@@ -50,13 +50,7 @@ static int sleep_locked(struct cloak__turn *t, int64_t left_ms)
 
 	if (left_ms > WAIT_MAX_MS)
 		left_ms = WAIT_MAX_MS;
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += (time_t)(left_ms / 1000);
-	at.tv_nsec += (long)(left_ms % 1000) * 1000000;
-	if (at.tv_nsec >= 1000000000) {
-		at.tv_nsec -= 1000000000;
-		at.tv_sec++;
-	}
+	cloak__clock_after(&at, left_ms);
 	t->waiting++;
 	number = pthread_cond_timedwait(&t->changed, &t->mutex, &at);
 	t->waiting--;

@@ -3,6 +3,7 @@
 #include "../../lib/keyring.h"
 
 #include "../support/guard.h"
+#include "../support/oom.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,9 @@ static int opens(const uint8_t *bytes, size_t len)
 	cloak_status status;
 
 	(void)cloak__keyring_is_current(ring, value, len);
+	oom_reset();
 	status = cloak__open(ring, prefix, id, value, len, &text, &text_len, &err);
+	must(oom_count() == 0);
 	if (status == CLOAK_OK) {
 		must(text + text_len == value + len);
 	} else {

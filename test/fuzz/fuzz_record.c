@@ -3,6 +3,7 @@
 #include "../../lib/record.h"
 
 #include "../support/guard.h"
+#include "../support/oom.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		cloak__buf_free(&out);
 	}
 	cloak__record_free(&r);
+	must(oom_live() == 0);
 	guard_free(plaintext, size);
 	return 0;
 }

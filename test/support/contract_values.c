@@ -76,7 +76,7 @@ START_TEST(round_trip_keeps_1024_attributes)
 {
 	cloak_store *store = contract_open_place(_i);
 	cloak_session *s, *l;
-	char name[16];
+	char name[32];
 	int64_t value;
 	int n;
 

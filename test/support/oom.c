@@ -4,9 +4,12 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 /* The linker gives these: --wrap=name sends calls of name to __wrap_name. In a program linked
- * without --wrap the __real_ names do not exist; weak references let it link all the same. */
+ * without --wrap the __real_ names do not exist; weak references let it link all the same. As weak
+ * references fetch nothing from an archive, mem.o may be missing where the library is one: then
+ * these are all NULL and the C library's functions, which mem.c only calls, do instead. */
 void *__real_cloak__malloc(size_t len) __attribute__((weak));
 void *__real_cloak__calloc(size_t count, size_t len) __attribute__((weak));
 void *__real_cloak__realloc(void *p, size_t len) __attribute__((weak));
@@ -77,14 +80,37 @@ static void *counted(void *p)
 	return p;
 }
 
+static void *real_malloc(size_t len)
+{
+	return __real_cloak__malloc != NULL ? __real_cloak__malloc(len) : malloc(len);
+}
+
+static void *real_calloc(size_t n, size_t len)
+{
+	return __real_cloak__calloc != NULL ? __real_cloak__calloc(n, len) : calloc(n, len);
+}
+
+static void *real_realloc(void *p, size_t len)
+{
+	return __real_cloak__realloc != NULL ? __real_cloak__realloc(p, len) : realloc(p, len);
+}
+
+static void real_free(void *p)
+{
+	if (__real_cloak__free != NULL)
+		__real_cloak__free(p);
+	else
+		free(p);
+}
+
 void *__wrap_cloak__malloc(size_t len)
 {
-	return strikes() ? NULL : counted(__real_cloak__malloc(len));
+	return strikes() ? NULL : counted(real_malloc(len));
 }
 
 void *__wrap_cloak__calloc(size_t n, size_t len)
 {
-	return strikes() ? NULL : counted(__real_cloak__calloc(n, len));
+	return strikes() ? NULL : counted(real_calloc(n, len));
 }
 
 void *__wrap_cloak__realloc(void *p, size_t len)
@@ -95,12 +121,12 @@ void *__wrap_cloak__realloc(void *p, size_t len)
 		return __wrap_cloak__malloc(len);
 	if (len == 0) {
 		/* glibc frees and gives NULL; a library that keeps the block gives it back. */
-		q = __real_cloak__realloc(p, len);
+		q = real_realloc(p, len);
 		if (q == NULL)
 			atomic_fetch_sub(&live, 1);
 		return q;
 	}
-	return strikes() ? NULL : __real_cloak__realloc(p, len);
+	return strikes() ? NULL : real_realloc(p, len);
 }
 
 void __wrap_cloak__free(void *p)
@@ -112,5 +138,5 @@ void __wrap_cloak__free(void *p)
 		if (fn != NULL)
 			fn(p);
 	}
-	__real_cloak__free(p);
+	real_free(p);
 }
