@@ -270,6 +270,7 @@ endef
 
 STATIC = check-layers check-symbols check-docs check-readme check-install check-security \
 	check-banned check-format check-selftest
+CMD_check-demo = bash test/checks/demo.sh build/release
 CMD_check-layers = sh test/checks/layers.sh
 CMD_check-symbols = sh test/checks/symbols.sh $(SO)
 CMD_check-docs = sh test/checks/docs.sh

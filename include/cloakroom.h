@@ -11,7 +11,7 @@
  *
  * The order of calls. Build a cloak_config, open a cloak_store from it (once per process), and for
  * each web request create or load a cloak_session, read and change its attributes, save it, free
- * it. The smallest complete program is examples/quickstart.c.
+ * it. The smallest complete program is examples/minimal.c.
  *
  * Status. A function that can fail returns a cloak_status: 0 is CLOAK_OK; a value above 0 is an
  * outcome (nothing is wrong, there is just no result: no such session, somebody else saved first);
@@ -116,11 +116,13 @@ typedef int32_t cloak_status;
 #define CLOAK_LIMIT 6       /* reserved: a limit per user is reached */
 
 /* failures */
-#define CLOAK_E_INVALID (-1)      /* an argument is wrong: NULL, range, type, malformed id */
-#define CLOAK_E_NOMEM (-2)        /* out of memory */
-#define CLOAK_E_TOO_LARGE (-3)    /* the session exceeds max_size, or a limit on its attributes */
-#define CLOAK_E_NOSPACE (-4)      /* the caller's buffer is too small; *len has the needed size */
-#define CLOAK_E_CONFIG (-5)       /* an option, URI or key is wrong, or options contradict */
+#define CLOAK_E_INVALID (-1)   /* an argument is wrong: NULL, range, type, malformed id */
+#define CLOAK_E_NOMEM (-2)     /* out of memory */
+#define CLOAK_E_TOO_LARGE (-3) /* the session exceeds max_size, or a limit on its attributes */
+#define CLOAK_E_NOSPACE (-4)   /* the caller's buffer is too small; *len has the needed size */
+#define CLOAK_E_CONFIG \
+	(-5)                      /* an option, URI or key is wrong, or options contradict; or the
+				   * server has no database of that number */
 #define CLOAK_E_TIMEOUT (-6)      /* the deadline passed; nothing was changed */
 #define CLOAK_E_IO (-7)           /* the connection broke; nothing was changed */
 #define CLOAK_E_PROTOCOL (-8)     /* the server answered something that makes no sense */
@@ -387,7 +389,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_create(cloak_store *store, c
  *  @param err    why, on failure
  *  @return CLOAK_OK; CLOAK_NOT_FOUND: unknown, expired, destroyed, forged or malformed;
  *          CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;
- *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_SERVER,
+ *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER,
  *          CLOAK_E_PROTOCOL: no answer to be had, say "try later", never "logged out";
  *          CLOAK_E_CRYPTO: sealed under a key this store does not have; CLOAK_E_CORRUPT: stored
  *          bytes that do not open; CLOAK_E_UNSUPPORTED: stored by a later release;
@@ -419,8 +421,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *  is lost and a destroyed session stays destroyed. In this release every conflict is answered
  *  CLOAK_CONFLICT; merging comes with a later one. A save whose answer is lost is repeated; when
  *  it stays open whether it was applied, the answer is CLOAK_E_UNKNOWN: a further save of this
- *  handle asks the store whether it was (CLOAK_OK: it was; CLOAK_CONFLICT: it was not) and sends
- *  no change; cloak_session_reload() starts anew.
+ *  handle asks the store whether it was (CLOAK_OK: it was; CLOAK_CONFLICT: it was not;
+ *  CLOAK_E_UNKNOWN: that is still open) and sends no change; cloak_session_reload() starts anew.
  *
  *  @param session  the session; attributes borrowed from it end here
  *  @param flags    0 or CLOAK_SAVE_STRICT
@@ -429,7 +431,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *          CLOAK_CONFLICT: somebody else saved since the load, the session is as it was;
  *          CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;
  *          CLOAK_E_TOO_LARGE: over `max_size`, nothing was sent; CLOAK_E_UNKNOWN;
- *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_SERVER,
+ *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER,
  *          CLOAK_E_PROTOCOL: nothing was written; CLOAK_E_CRYPTO, CLOAK_E_CORRUPT,
  *          CLOAK_E_UNSUPPORTED: as in cloak_session_load(); CLOAK_E_CLOSED; CLOAK_E_NOMEM
  *  @blocks up to `timeout`   @threads one at a time   @since 0.1
@@ -448,7 +450,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save(cloak_session *session,
  *  @param err      why, on failure
  *  @return CLOAK_OK: ended; CLOAK_RENEWED: this id had been replaced when privilege changed, and
  *          the session lives on under its new id; CLOAK_E_INVALID: NULL; CLOAK_E_UNAVAILABLE,
- *          CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_SERVER, CLOAK_E_PROTOCOL,
+ *          CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER, CLOAK_E_PROTOCOL,
  *          CLOAK_E_UNKNOWN: not known to be ended, call again; CLOAK_E_CLOSED; CLOAK_E_NOMEM
  *  @blocks up to `timeout`   @threads one at a time   @since 0.1
  *  Source: Redis documentation, UNLINK, SET */

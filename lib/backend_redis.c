@@ -233,8 +233,13 @@ static cloak_status exchange(struct redis *r, struct cloak__lane *lane, struct c
 		return CLOAK_OK;
 	}
 	req->error = c->error;
-	req->applied = c->maybe_sent && req->kind != CLOAK_REQ_GET ? CLOAK_APPLIED_MAYBE
-								   : CLOAK_APPLIED_NO;
+	/* AUTH, CONFIG: the set-up was refused, so whatever shared its packet was refused or met another
+	 * database: nothing was applied where it matters. A read changes nothing. */
+	if (c->maybe_sent && req->kind != CLOAK_REQ_GET && c->status != CLOAK_E_AUTH &&
+	    c->status != CLOAK_E_CONFIG)
+		req->applied = CLOAK_APPLIED_MAYBE;
+	else
+		req->applied = CLOAK_APPLIED_NO;
 	return c->status;
 }
 

@@ -175,16 +175,16 @@ static cloak_status flush(struct cloak__lane *lane, cloak_error *error)
 static cloak_status take_input(struct cloak__lane *lane, size_t got, cloak_error *error)
 {
 	int64_t now = now_of(lane);
+	cloak_status status = cloak__conn_input(lane->conn, lane->input, got, now, error);
 
-	if (cloak__conn_input(lane->conn, lane->input, got, now, error) != CLOAK_OK) {
-		drop(lane, error);
-		return error->status;
-	}
-	if (lane->ready_ms < 0 && cloak__conn_state(lane->conn) == CLOAK__CONN_READY) {
+	/* READY once TIME is known, though it may have failed by bytes that came right behind */
+	if (lane->ready_ms < 0 && cloak__conn_time_age_ms(lane->conn, now) != INT64_MAX) {
 		lane->ready_ms = now;
 		lane->cause.status = CLOAK_OK;
 	}
-	return CLOAK_OK;
+	if (status != CLOAK_OK)
+		drop(lane, error);
+	return status;
 }
 
 /*

@@ -115,7 +115,8 @@ static cloak_status loaded(struct cloak__op *op, uint8_t *plaintext, size_t plai
 	cloak_status st;
 
 	op->req.out = NULL;
-	st = cloak__session_take(s, value, op->req.out_len, plaintext, plaintext_len, &op->error);
+	st = cloak__session_take(s, value, op->req.out_len, plaintext, plaintext_len, now,
+				 &op->error);
 	if (st == CLOAK_E_CORRUPT)
 		return verdict(op, st);
 	if (st != CLOAK_OK)

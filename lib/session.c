@@ -6,7 +6,8 @@
 #include <string.h>
 
 cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t len,
-				 uint8_t *plaintext, size_t plaintext_len, cloak_error *err)
+				 uint8_t *plaintext, size_t plaintext_len, int64_t shard_now_ms,
+				 cloak_error *err)
 {
 	struct cloak__record fresh;
 	uint8_t tag[CLOAK__TAG_BYTES];
@@ -14,6 +15,10 @@ cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t
 
 	memcpy(tag, value, sizeof tag);
 	st = cloak__record_decode(&fresh, plaintext, plaintext_len, err);
+	if (st == CLOAK_OK && fresh.absolute_ms && shard_now_ms >= fresh.absolute_ms) {
+		cloak__record_free(&fresh);
+		st = CLOAK_NOT_FOUND;
+	}
 	if (st != CLOAK_OK) {
 		cloak__free_wiped(value, len);
 		return st;
@@ -41,6 +46,8 @@ void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t
 	s->ttl_ms = ttl_ms;
 	s->ttl_as_of_ms = cloak__store_mono_ms(s->store);
 	s->expires_ms = shard_now_ms + (ttl_ms > 0 ? ttl_ms : 0);
+	if (s->record.absolute_ms && s->expires_ms > s->record.absolute_ms)
+		s->expires_ms = s->record.absolute_ms;
 }
 
 static struct cloak_session *session_new(struct cloak_store *store,

@@ -35,9 +35,11 @@ struct cloak_session {
 };
 
 /* Put a value that was read and opened in the place of what the session holds. `value` is consumed.
- * On failure the session is as it was. */
+ * CLOAK_NOT_FOUND: it is past its absolute deadline, whatever time to live the store gave it. When
+ * it is not CLOAK_OK the session is as it was. */
 cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t len,
-				 uint8_t *plaintext, size_t plaintext_len, cloak_error *err);
+				 uint8_t *plaintext, size_t plaintext_len, int64_t shard_now_ms,
+				 cloak_error *err);
 /* How long the record may live from now on: what is left of the idle time and the absolute
  * deadline, below 1: it has ended. */
 int64_t cloak__session_ttl(const struct cloak_session *s, int64_t shard_now_ms);

@@ -511,7 +511,7 @@ START_TEST(missing_password_is_refused)
 }
 END_TEST
 
-START_TEST(user_who_may_not_write_gets_a_server_error)
+START_TEST(user_who_may_not_write_is_told_so)
 {
 	cloak_store *store = open_store(NULL), *reader;
 	cloak_session *s = contract_saved(store, "ann"), *l;
@@ -522,9 +522,9 @@ START_TEST(user_who_may_not_write_gets_a_server_error)
 	reader = contract_open_uri(where, NULL);
 	l = contract_load(reader, cloak_session_id(s));
 	EXPECT(CLOAK_OK, cloak_session_set_i64(l, "n", 1));
-	EXPECT(CLOAK_E_SERVER, cloak_session_save(l, 0, &err));
+	EXPECT(CLOAK_E_AUTH, cloak_session_save(l, 0, &err));
 	ck_assert_ptr_nonnull(strstr(err.text, "NOPERM"));
-	EXPECT(CLOAK_E_SERVER, cloak_session_destroy(l, &err));
+	EXPECT(CLOAK_E_AUTH, cloak_session_destroy(l, &err));
 	cloak_session_free(contract_load(store, cloak_session_id(s)));
 	cloak_session_free(l);
 	cloak_session_free(s);
@@ -570,11 +570,11 @@ START_TEST(database_that_is_not_there_is_an_error_not_another_database)
 	cloak_session *s;
 
 	flush();
-	EXPECT(CLOAK_E_SERVER, cloak_store_ping(store, &err));
+	EXPECT(CLOAK_E_CONFIG, cloak_store_ping(store, &err));
 	EXPECT(CLOAK_OK, cloak_session_create(store, &s, &err));
 	EXPECT(CLOAK_OK, cloak_session_set_i64(s, "n", 1));
-	EXPECT(CLOAK_E_SERVER, cloak_session_save(s, 0, &err));
-	contract_no_load(store, cloak_session_id(s), CLOAK_E_SERVER);
+	EXPECT(CLOAK_E_CONFIG, cloak_session_save(s, 0, &err));
+	contract_no_load(store, cloak_session_id(s), CLOAK_E_CONFIG);
 	ck_assert_int_eq(redis_server_ask(server, "DBSIZE"), 0);
 	cloak_session_free(s);
 	cloak_store_close(store);
@@ -730,7 +730,7 @@ static Suite *make_suite(void)
 	tcase_add_test(o, wrong_password_of_a_user_is_refused);
 	tcase_add_test(o, unknown_user_is_refused);
 	tcase_add_test(o, missing_password_is_refused);
-	tcase_add_test(o, user_who_may_not_write_gets_a_server_error);
+	tcase_add_test(o, user_who_may_not_write_is_told_so);
 	tcase_add_test(o, database_of_the_uri_is_used);
 	tcase_add_test(o, database_that_is_not_there_is_an_error_not_another_database);
 	tcase_add_test(o, client_name_is_shown_by_the_server);

@@ -168,7 +168,7 @@ static const struct {
 	{"-MASTERDOWN Link with MASTER is down\r\n", "MASTERDOWN", CLOAK_E_UNAVAILABLE},
 	{"-BUSY Redis is busy running a script\r\n", "BUSY", CLOAK_E_UNAVAILABLE},
 	{"-NOAUTH Authentication required.\r\n", "NOAUTH", CLOAK_E_AUTH},
-	{"-NOPERM this user has no permissions\r\n", "NOPERM", CLOAK_E_SERVER},
+	{"-NOPERM this user has no permissions\r\n", "NOPERM", CLOAK_E_AUTH},
 	{"-OOM command not allowed when used memory > 'maxmemory'.\r\n", "OOM", CLOAK_E_SERVER},
 	{"-MISCONF Redis is configured to save RDB snapshots\r\n", "MISCONF", CLOAK_E_SERVER},
 	{"-READONLY You can't write against a read only replica.\r\n", "READONLY", CLOAK_E_SERVER},
