@@ -163,7 +163,7 @@ cloak_status cloak__fail(cloak_error *err, cloak_status status, const char *fmt,
 	va_end(args);
 	memset(err, 0, sizeof(*err));
 	err->status = status;
-	memcpy(err->text, line, sizeof(line));
+	memcpy(err->text, line, strlen(line)); /* the rest stays zero: no byte of the stack */
 	return status;
 }
 
@@ -181,7 +181,8 @@ void cloak__fail_prefix(cloak_error *err, const char *fmt, ...)
 	int len = snprintf(line, sizeof(line), "%s: %s", prefix, err->text);
 	if (len >= (int)sizeof(line))
 		drop_cut_sequence(line);
-	memcpy(err->text, line, sizeof(line));
+	memset(err->text, 0, sizeof(err->text));
+	memcpy(err->text, line, strlen(line));
 }
 
 cloak_status cloak__fail_nomem(cloak_error *err)
