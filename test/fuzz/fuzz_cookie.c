@@ -53,7 +53,7 @@ static void try_uri(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* an allocation of exactly this size, so that one byte past it is seen; 0 bytes need one */
+	/* the header ends where the fuzzer's memory ends; only the URI needs a NUL */
 	char *text = malloc(size + 1);
 
 	must(text != NULL);
