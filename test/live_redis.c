@@ -149,7 +149,7 @@ START_TEST(key_name_is_prefix_s_and_32_characters)
 	ck_assert_uint_eq(strspn(key + 7, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 					  "0123456789-_"),
 			  32);
-	/* SEC-7: it is no id, and opens nothing. */
+	/* SEC-6, SEC-7: what is looked up is a hash; it is no id, and opens nothing. */
 	ck_assert_str_ne(key + 7, cloak_session_id(s));
 	contract_no_load(store, key + 7, CLOAK_NOT_FOUND);
 	cloak_session_free(s);
