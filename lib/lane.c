@@ -268,9 +268,6 @@ static cloak_status open_connection(struct cloak__lane *lane, int64_t deadline_m
 	int64_t now = now_of(lane);
 	int64_t until = now + lane->o.connect_timeout_ms;
 
-	if (now >= deadline_ms)
-		return cloak__fail(err, CLOAK_E_TIMEOUT, "%s: no time left to connect",
-				   lane->label);
 	if (lane->cause.status != CLOAK_OK && now < lane->retry_ms)
 		return refuse(lane, err);
 	lane->setup_deadline_ms = until;

@@ -20,7 +20,7 @@ void cloak__op_init(struct cloak__op *op, struct cloak_store *store, struct cloa
 
 static void drop_answer(struct cloak__op *op)
 {
-	cloak__free(op->req.out);
+	cloak__free_wiped(op->req.out, op->req.out_len); /* it may have been opened */
 	op->req.out = NULL;
 	op->req.out_len = 0;
 }

@@ -101,9 +101,12 @@ static cloak_status start(struct cloak__op *op)
 		return ask(op);
 	if (s->is_new && s->record.attr_count == 0)
 		return CLOAK_OK;
+	if (!s->is_new && !s->dirty) {
+		cloak__op_touch_if_due(op, s->seen_ms + cloak__store_mono_ms(op->store) -
+						   s->ttl_as_of_ms);
+		return CLOAK_OK;
+	}
 	op->state = GOT_TIME;
-	if (!s->is_new && !s->dirty)
-		return cloak__op_request(op, CLOAK_REQ_READY, s->name);
 	cloak__buf_init(&op->plaintext, (size_t)op->store->config->settings.max_size, 1);
 	cloak__buf_init(&op->sealed, (size_t)op->store->env.max_size, 0);
 	memcpy(op->old_marks, s->record.marks, sizeof op->old_marks);
@@ -267,14 +270,7 @@ cloak_status cloak__op_save(struct cloak__op *op)
 	case GOT_TIME:
 		if (op->req.status < 0 && cloak__op_may_retry(op))
 			return cloak__op_again(op);
-		if (op->req.status < 0) {
-			st = cloak__op_fail(op);
-		} else if (!op->plaintext.data) { /* nothing changed */
-			cloak__op_touch_if_due(op, op->req.shard_now_ms);
-			return CLOAK_OK;
-		} else {
-			st = got_time(op);
-		}
+		st = op->req.status < 0 ? cloak__op_fail(op) : got_time(op);
 		break;
 	case GOT_PUT:
 		st = got_put(op);

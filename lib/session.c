@@ -45,6 +45,7 @@ void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t
 {
 	s->ttl_ms = ttl_ms;
 	s->ttl_as_of_ms = cloak__store_mono_ms(s->store);
+	s->seen_ms = shard_now_ms;
 	s->expires_ms = shard_now_ms + (ttl_ms > 0 ? ttl_ms : 0);
 	if (s->record.absolute_ms && s->expires_ms > s->record.absolute_ms)
 		s->expires_ms = s->record.absolute_ms;
@@ -63,7 +64,7 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	s->value = NULL;
 	s->value_len = 0;
 	s->is_new = s->dirty = s->gone = s->unknown = 0;
-	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = 0;
+	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
 	cloak__id_text(id, s->id_text);
 	cloak__id_name(id, name);

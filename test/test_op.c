@@ -288,6 +288,7 @@ START_TEST(unchanged_save_writes_nothing)
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 	ck_assert_uint_eq(fake.puts, 0);
 	ck_assert_uint_eq(fake.touches, 0);
+	ck_assert_uint_eq(fake.readies, 1); /* the first save's: this one asks nothing */
 	cloak_session_free(s);
 }
 END_TEST
