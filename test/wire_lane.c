@@ -862,12 +862,15 @@ START_TEST(parent_and_child_get_their_own_answers) /* SEC-36 */
 	struct cloak__command c;
 	uint32_t life = 0;
 	pid_t pid;
-	int status = -1;
+	int status = -1, say[2];
+	uint8_t verdict = 99;
 
 	ck_assert_int_eq(get(lane, &c, GET, 5000, &life), CLOAK_OK);
 	/* _i == 1: the parent has the turn while it forks */
 	if (_i == 1)
 		ck_assert_int_eq(acquire(lane, 1000, NULL), CLOAK_OK);
+	/* by a pipe: valgrind sets another exit status for what the child inherits and never frees */
+	ck_assert_int_eq(pipe(say), 0);
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
@@ -875,13 +878,18 @@ START_TEST(parent_and_child_get_their_own_answers) /* SEC-36 */
 		if (status == 0)
 			status = child_work(lane, 77);
 		cloak__lane_free(lane);
-		_exit(status);
+		verdict = (uint8_t)status;
+		_exit(write(say[1], &verdict, 1) == 1 ? 0 : 1);
 	}
 	if (_i == 1)
 		cloak__lane_release(lane);
 	ck_assert_int_eq(child_work(lane, 1), 0);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(WIFEXITED(status) && WEXITSTATUS(status) == 0, 1);
+	ck_assert_int_eq(WIFEXITED(status), 1);
+	close(say[1]);
+	ck_assert_int_eq(read(say[0], &verdict, 1), 1);
+	ck_assert_int_eq(verdict, 0);
+	close(say[0]);
 	/* the parent's connection was not touched */
 	ck_assert_int_eq(get(lane, &c, GET, 5000, &life), CLOAK_OK);
 	ck_assert_uint_eq(life, 1);
