@@ -178,6 +178,9 @@ static void *on_array(const redisReadTask *task, element_count elements)
 	struct cloak__resp *r = task->privdata;
 	struct cloak__reply *node = node_add(task, CLOAK__REPLY_ARRAY);
 
+	/* hiredis 1.x hands in RESP3's maps, sets and pushes too */
+	if (task->type != REDIS_REPLY_ARRAY)
+		return stop(task->privdata, CLOAK_E_PROTOCOL, "reply is not RESP2");
 	if (node == NULL)
 		return NULL;
 	/* Said, not yet sent: nothing is sized from it. */
