@@ -16,7 +16,7 @@ static cloak_status set(struct cloak_session *s, const char *name, uint8_t type,
 		return CLOAK_E_TOO_LARGE;
 	st = cloak__record_set(&s->record, name, strlen(name), type, value, len, i64, &changed);
 	if (st == CLOAK_OK && changed)
-		s->dirty = 1;
+		s->dirty = s->changed_since = 1;
 	return st;
 }
 
@@ -51,7 +51,7 @@ cloak_status cloak_session_unset(cloak_session *session, const char *name)
 		return CLOAK_E_INVALID;
 	st = cloak__record_unset(&session->record, name, strlen(name));
 	if (st == CLOAK_OK)
-		session->dirty = 1;
+		session->dirty = session->changed_since = 1;
 	return st;
 }
 

@@ -42,6 +42,7 @@ cloak_status cloak__op_run(struct cloak__op *op, cloak_error *err)
 
 	if (st != CLOAK_OK)
 		return st;
+	cloak__store_ref(store); /* a close meanwhile must not free it under this call */
 	while ((st = op->step(op)) == CLOAK__PENDING) {
 		store->backend->submit(store->backend_state, &req, 1);
 		store->backend->wait(store->backend_state, &req, 1);
@@ -50,6 +51,7 @@ cloak_status cloak__op_run(struct cloak__op *op, cloak_error *err)
 		*err = op->error;
 	op_free(op);
 	cloak__store_leave(store);
+	cloak__store_unref(store);
 	return st;
 }
 
@@ -180,6 +182,7 @@ static cloak_status destroy_next(struct cloak__op *op)
 	}
 	op->hops = 1;
 	op->attempts = 0;
+	op->ambiguous = 1; /* from here on something has been ended */
 	cloak__id_text(answer + 1, op->name);
 	return cloak__op_request(op, CLOAK_REQ_END, op->name);
 }

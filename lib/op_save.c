@@ -72,8 +72,10 @@ static cloak_status unknown(struct cloak__op *op, const char *why)
 {
 	struct cloak_session *s = op->session;
 
-	if (op->sealed.data)
+	if (op->sealed.data) {
 		memcpy(s->unknown_tag, op->sealed.data, CLOAK__TAG_BYTES);
+		s->changed_since = 0;
+	}
 	s->unknown = 1;
 	return cloak__op_unknown(op, why);
 }
@@ -84,7 +86,7 @@ static cloak_status saved(struct cloak__op *op, int64_t shard_now_ms, int64_t tt
 
 	memcpy(s->tag, own_tag(op), CLOAK__TAG_BYTES);
 	s->is_new = 0;
-	s->dirty = 0;
+	s->dirty = op->sealed.data ? 0 : s->changed_since; /* asked only: later changes wait */
 	s->unknown = 0;
 	cloak__session_alive(s, shard_now_ms, ttl_ms);
 	return CLOAK_OK;

@@ -28,7 +28,7 @@ cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t
 	s->value = value;
 	s->value_len = len;
 	memcpy(s->tag, tag, sizeof tag);
-	s->is_new = s->dirty = s->gone = s->unknown = 0;
+	s->is_new = s->dirty = s->gone = s->unknown = s->changed_since = 0;
 	return CLOAK_OK;
 }
 
@@ -63,7 +63,7 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	cloak__record_init(&s->record);
 	s->value = NULL;
 	s->value_len = 0;
-	s->is_new = s->dirty = s->gone = s->unknown = 0;
+	s->is_new = s->dirty = s->gone = s->unknown = s->changed_since = 0;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
 	cloak__id_text(id, s->id_text);

@@ -28,10 +28,11 @@ struct cloak_session {
 	uint8_t *value;
 	size_t value_len;
 	uint8_t is_new, dirty, gone, unknown;
-	int64_t expires_ms;   /* shard's clock; 0: not stored yet */
-	int64_t ttl_ms;       /* what the store had left for it ... */
-	int64_t ttl_as_of_ms; /* ... at this moment of the monotonic clock ... */
-	int64_t seen_ms;      /* ... which was this one of the shard's */
+	uint8_t changed_since; /* a change came after the save that got no answer */
+	int64_t expires_ms;    /* shard's clock; 0: not stored yet */
+	int64_t ttl_ms;        /* what the store had left for it ... */
+	int64_t ttl_as_of_ms;  /* ... at this moment of the monotonic clock ... */
+	int64_t seen_ms;       /* ... which was this one of the shard's */
 	struct cloak__op op;
 };
 

@@ -452,6 +452,24 @@ START_TEST(unknown_save_asks_only_and_finds_it_was_applied)
 }
 END_TEST
 
+START_TEST(change_after_unknown_save_is_not_lost)
+{
+	cloak_session *s = stored(), *l;
+
+	SCRIPT(LOSE_ANSWER, LOSE_SENT, LOSE_SENT);
+	ck_assert_int_eq(cloak_session_set_i64(s, "n", 2), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_E_UNKNOWN);
+	ck_assert_int_eq(cloak_session_set_i64(s, "n", 3), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_is_dirty(s), 1);
+	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+	l = again(s);
+	ck_assert_int_eq(value_of(l, "n"), 3);
+	cloak_session_free(l);
+	cloak_session_free(s);
+}
+END_TEST
+
 /* The loaded tag still being there proves nothing: the request may yet arrive. */
 START_TEST(unknown_save_stays_unknown_until_another_save)
 {
@@ -836,6 +854,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, ambiguous_save_not_applied_is_a_conflict);
 	tcase_add_test(tc, ambiguous_save_under_five_others_is_unknown);
 	tcase_add_test(tc, unknown_save_asks_only_and_finds_it_was_applied);
+	tcase_add_test(tc, change_after_unknown_save_is_not_lost);
 	tcase_add_test(tc, unknown_save_stays_unknown_until_another_save);
 	tcase_add_test(tc, not_found_after_ambiguous_is_unknown);
 	tcase_add_test(tc, unsent_save_is_tried_again_and_no_ambiguity_remains);
