@@ -218,6 +218,12 @@ $(FUZZERS): %: %.o build/fuzz/libsupport.a build/fuzz/libinside.a
 	$(Q)$(CLANG) $(CFLAGS_fuzz) $(LDFLAGS_fuzz) $(LDFLAGS) $(WRAP) -pthread -o $@ \
 		-Wl,--whole-archive $^ -Wl,--no-whole-archive $(CHECK_LIBS) $(THIRD_LIBS)
 
+$(FUZZ:%=build/asan/%): %: %.o build/asan/test/fuzz/replay.o build/asan/libsupport.a \
+		build/asan/libinside.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_asan) $(LDFLAGS) $(WRAP) -pthread -o $@ \
+		-Wl,--whole-archive $^ -Wl,--no-whole-archive $(CHECK_LIBS) $(THIRD_LIBS)
+
 # prints the table of options for README.md
 OPTIONS = build/release/tools/options
 $(OPTIONS): %: %.o $(A)
@@ -269,7 +275,7 @@ $(Q)test/run.sh -t build/notes/$1 $2
 endef
 
 STATIC = check-layers check-symbols check-docs check-readme check-install check-security \
-	check-banned check-format check-selftest
+	check-banned check-format check-demo check-selftest
 CMD_check-demo = bash test/checks/demo.sh build/release
 CMD_check-layers = sh test/checks/layers.sh
 CMD_check-symbols = sh test/checks/symbols.sh $(SO)
@@ -306,11 +312,13 @@ check-install: ## install, build against it, uninstall
 check-security: ## which security requirements have a test
 check-banned: ## functions the library and its tests do without
 check-format: ## the code is as clang-format 14 would write it
+check-demo: ## the demo, interrupted at many moments, leaves nothing behind
 check-selftest: ## each of these checks can fail
 
 check-symbols run/check-symbols: $(SO)
 check-readme run/check-readme: $(OPTIONS)
 check-install run/check-install: lib
+check-demo run/check-demo: $(EXAMPLES)
 check-selftest run/check-selftest: lib $(OPTIONS)
 
 $(STATIC):
@@ -320,15 +328,16 @@ $(STATIC:%=run/%): run/%:
 
 run/build: lib $(EXAMPLES) $(BENCHES)
 run/clang: $(call objects,clang,$(LIB_SRC) $(SUPPORT_SRC) $(SUITES:%=%.c) $(FUZZ:%=%.c) \
-	$(EXAMPLE_SRC) $(CGI_SRC) $(BENCH_SRC) tools/options.c)
+	test/fuzz/replay.c $(EXAMPLE_SRC) $(CGI_SRC) $(BENCH_SRC) tools/options.c)
 run/build run/clang:
 	$(Q)test/run.sh $(NOTES) $(@F) true
 
 run/demo: lib $(EXAMPLES)
 	$(Q)test/run.sh $(NOTES) demo env CI=true examples/demo.sh
 
-$(FUZZ:test/fuzz/fuzz_%=run/fuzz/%): run/fuzz/%: build/fuzz/test/fuzz/fuzz_%
-	$(Q)test/run.sh $(NOTES) fuzz/$* sh test/checks/replay.sh $< test/fuzz/corpus/$*
+# The seeds once through each target, without libFuzzer and so by any compiler.
+$(FUZZ:test/fuzz/fuzz_%=run/fuzz/%): run/fuzz/%: build/asan/test/fuzz/fuzz_%
+	$(Q)test/run.sh $(NOTES) fuzz/$* $(RUN_asan) $< test/fuzz/corpus/$*
 
 # The suites, as run/test/x in mode test and as run/<mode>/test/x in the others.
 define suite_rules
@@ -354,11 +363,11 @@ valgrind: ## run the tests under valgrind
 	$(call run_parts,valgrind,$(SUITES:%=valgrind/%))
 
 fuzz: ## look for new inputs: F=record T=60 (seconds)
-	$(Q)tools/deps.sh test
+	$(Q)tools/deps.sh test fuzz
 	+$(Q)$(MAKE) --no-print-directory build/fuzz/test/fuzz/fuzz_$(F)
 	$(Q)mkdir -p build/fuzz/corpus/$(F) build/fuzz/findings
-	$(Q)build/fuzz/test/fuzz/fuzz_$(F) -max_total_time=$(T) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-		-artifact_prefix=build/fuzz/findings/$(F)- build/fuzz/corpus/$(F) \
+	$(Q)build/fuzz/test/fuzz/fuzz_$(F) -max_total_time=$(T) -timeout=10 -rss_limit_mb=1024 \
+		-print_final_stats=1 -artifact_prefix=build/fuzz/findings/$(F)- build/fuzz/corpus/$(F) \
 		$(wildcard test/fuzz/corpus/$(F))
 
 bench: ## measure; the figures go to build/bench/results.tsv
@@ -367,7 +376,6 @@ bench: ## measure; the figures go to build/bench/results.tsv
 	$(Q)mkdir -p build/bench
 	$(Q)for b in $(BENCHES); do $$b || exit; done > build/bench/results.tsv.new
 	$(Q)mv build/bench/results.tsv.new build/bench/results.tsv
-	$(Q)cat build/bench/results.tsv
 
 demo: ## show sessions in a browser, served by lighttpd from a Redis of its own
 	$(Q)tools/deps.sh build demo

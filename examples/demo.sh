@@ -167,6 +167,7 @@ visit() {
 	new=$(tr -d '\r' <"$dir/header" | sed -n 's/^[Ss]et-[Cc]ookie: *\([^;]*\).*/\1/p')
 	if [ -n "$new" ]; then
 		printf '%s' "$new" >"$jar"
+		# SEC-40
 		grep -qi '^cache-control: *no-store' "$dir/header" || fail "a cookie that caches may keep"
 	fi
 	body=$(sed -n 's/^<p>\(.*\)<\/p>$/\1/p' "$dir/body" | sed 's/<[^>]*>//g')

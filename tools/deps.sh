@@ -4,7 +4,8 @@
 # Install what is missing, by the system's packages.
 #
 #   tools/deps.sh GROUP...     build: to build the library     test: for `make check`
-#                              valgrind: for `make valgrind`   demo: for `make demo`
+#                              fuzz: for `make fuzz`           demo: for `make demo`
+#                              valgrind: for `make valgrind`
 #
 # Nothing missing: says nothing, asks nothing. Otherwise names the packages, and installs them with
 # apt-get (Debian 12, Ubuntu 24.04 and later), through sudo unless root. No service is started or
@@ -48,6 +49,10 @@ for group in "$@"; do
 		need g++ has g++
 		need clang has clang
 		need clang-format has clang-format
+		;;
+	fuzz)
+		need check has_lib check
+		need clang has clang
 		need libclang-rt-dev has_fuzzer
 		;;
 	valgrind)
@@ -65,7 +70,7 @@ for group in "$@"; do
 		esac
 		;;
 	*)
-		echo "tools/deps.sh: no group '$group': build, test, valgrind, demo" >&2
+		echo "tools/deps.sh: no group '$group': build, test, fuzz, valgrind, demo" >&2
 		exit 2
 		;;
 	esac

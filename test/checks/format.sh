@@ -18,7 +18,8 @@ done
 version=$(clang-format --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p')
 if [ "$version" = 14 ]; then
 	# shellcheck disable=SC2086 # names without spaces
-	clang-format --dry-run -Werror $c_files 2>&1 | grep -E 'error:' && bad=1
+	clang-format --dry-run -Werror $c_files 2>&1 | sed -n 's/^\([^:]*\):.*error:.*/\1/p' | uniq -c |
+		awk '{ print $2 ": `make format` would change it in " $1 " places" }' | grep . && bad=1
 else
 	echo "note: clang-format 14 is not here (found: ${version:-none}), formatting was not compared"
 fi

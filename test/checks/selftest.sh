@@ -123,9 +123,6 @@ plant pkgconfig/cloakroom.pc.in 's/^Requires.private.*//' 'static: does not buil
 plant Makefile '/rm -f.*libcloakroom.a/d' 'libcloakroom.a: left by uninstall' install
 plant include/cloakroom.h 's/^extern "C" {/{/' 'cxx17' install
 
-mkdir -p "$tmp/seeds"
-plant test/checks/replay.sh '$s/$/ /' 'no seeds' replay true "$tmp/seeds"
-
 # run.sh counts: a crash, an exit status, no test at all, a part that never ran
 notes=$tmp/notes
 expect() { # expect TOTAL NAME [-s] COMMAND...
