@@ -91,8 +91,8 @@ static void format_script(const struct redis *r, struct cloak__buf *out,
 
 /* ---- answers in ---- */
 
-/* Which status a server's error reply is. The request was not executed (notes in Redis's
- * processCommand order: every one of these is decided before the command runs). */
+/* Which status an error reply is. Redis decides nearly all of them before it runs a command; one
+ * from inside a script means that its redis.call() failed, and the value was not written. */
 static cloak_status error_status(const struct cloak__reply *e)
 {
 	static const struct {
@@ -212,12 +212,11 @@ static cloak_status read_script(struct cloak_req *req, struct cloak__command *c)
 /* ---- one request, start to end ---- */
 
 /* Send what is in `out` and wait for its replies. Only while the lane is held. */
-static cloak_status exchange(struct redis *r, struct cloak__lane *lane, struct cloak_req *req,
+static cloak_status exchange(struct cloak__lane *lane, struct cloak_req *req,
 			     struct cloak__buf *out, struct cloak__command *c)
 {
 	struct cloak__job job = {.command = c, .replies = c->replies};
 
-	(void)r;
 	if (out->failed)
 		return out->failed == CLOAK__BUF_NOMEM
 			       ? cloak__fail_nomem(&req->error)
@@ -260,7 +259,7 @@ static cloak_status talk(struct redis *r, struct cloak__lane *lane, struct cloak
 			format_get(r, out, req);
 		else
 			format_script(r, out, req, whole, shard_deadline);
-		st = exchange(r, lane, req, out, &c);
+		st = exchange(lane, req, out, &c);
 		if (st == CLOAK_OK && !whole && !get && c.reply[0].type == CLOAK__REPLY_ERROR &&
 		    cloak__reply_is_error(&c.reply[0], "NOSCRIPT")) {
 			cloak__command_free(&c);

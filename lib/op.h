@@ -34,7 +34,7 @@ struct cloak__op {
 	/* load: the bytes that did not open, kept to be compared with a second read */
 	uint8_t *held;
 	size_t held_len;
-	/* save */
+	/* save, re-seal */
 	struct cloak__buf plaintext, sealed;
 	int64_t ttl_ms;
 	uint8_t old_marks[32], old_mark_count;
@@ -73,6 +73,16 @@ cloak_status cloak__op_unknown(struct cloak__op *op, const char *why);
 void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms);
 /* 1 if it should be, with the time to set. */
 int cloak__op_touch_due(const struct cloak__op *op, int64_t shard_now_ms, int64_t *ttl_ms);
+/* Encode the session's record into op->plaintext, the mark of what it replaces put first. Ends with
+ * cloak__op_restore_marks() when the record is not written after all. CLOAK_E_TOO_LARGE: over
+ * max_size; CLOAK_E_NOMEM. */
+cloak_status cloak__op_encode(struct cloak__op *op);
+/* Give the record the marks it had before cloak__op_encode(). */
+void cloak__op_restore_marks(struct cloak__op *op);
+/* Seal op->plaintext into op->sealed and prepare the PUT: CLOAK__PENDING, or a failure. */
+cloak_status cloak__op_put(struct cloak__op *op, uint8_t cond, int64_t ttl_ms);
+/* End with what a forwarder or superseded marker that opened means. */
+cloak_status cloak__op_renewed(struct cloak__op *op, uint8_t format);
 /* A log line about the session, which is named by its log id. */
 void cloak__op_log(struct cloak__op *op, int32_t level, const char *event, const char *what);
 

@@ -58,33 +58,17 @@ static cloak_status second_read(struct cloak__op *op, cloak_status st)
  * becomes of it, the session is loaded. */
 static cloak_status reseal(struct cloak__op *op, int64_t shard_now, int64_t ttl)
 {
-	struct cloak_session *s = op->session;
 	cloak_status st;
 
-	cloak__buf_init(&op->plaintext, (size_t)op->store->config->settings.max_size, 1);
-	cloak__buf_init(&op->sealed, (size_t)op->store->env.max_size, 0);
-	memcpy(op->old_marks, s->record.marks, sizeof s->record.marks);
-	op->old_mark_count = s->record.mark_count;
-	cloak__record_push_mark(&s->record, s->tag + CLOAK__HEADER_BYTES);
-	st = cloak__record_encode(&s->record, &op->plaintext, &op->error);
+	st = cloak__op_encode(op);
 	if (st == CLOAK_OK)
-		st = cloak__seal(op->store->config->ring, op->store->prefix_hash, s->id,
-				 CLOAK__FORMAT_LIVE, NULL, NULL, op->plaintext.data,
-				 op->plaintext.len, &op->sealed, &op->error);
-	if (st != CLOAK_OK) {
-		memcpy(s->record.marks, op->old_marks, sizeof s->record.marks);
-		s->record.mark_count = op->old_mark_count;
+		st = cloak__op_put(op, CLOAK_COND_TAG, ttl);
+	if (st != CLOAK__PENDING) {
+		cloak__op_restore_marks(op);
 		cloak__op_touch_if_due(op, shard_now);
 		return CLOAK_OK;
 	}
 	op->state = RESEAL;
-	op->ttl_ms = ttl;
-	cloak__op_request(op, CLOAK_REQ_PUT, s->name);
-	op->req.cond = CLOAK_COND_TAG;
-	op->req.tag = s->tag;
-	op->req.val = op->sealed.data;
-	op->req.val_len = op->sealed.len;
-	op->req.ttl_ms = ttl;
 	return CLOAK__PENDING;
 }
 
@@ -98,8 +82,7 @@ static cloak_status resealed(struct cloak__op *op)
 		memcpy(s->tag, op->sealed.data, CLOAK__TAG_BYTES);
 		cloak__session_alive(s, op->req.shard_now_ms, op->ttl_ms);
 	} else {
-		memcpy(s->record.marks, op->old_marks, sizeof s->record.marks);
-		s->record.mark_count = op->old_mark_count;
+		cloak__op_restore_marks(op);
 	}
 	return CLOAK_OK;
 }
@@ -147,13 +130,10 @@ static cloak_status examine(struct cloak__op *op)
 		return second_read(op, st);
 	if (st != CLOAK_OK)
 		return st;
-	if (format == CLOAK__FORMAT_SUPERSEDED) {
+	if (format == CLOAK__FORMAT_SUPERSEDED)
 		cloak__op_log(op, CLOAK_LOG_INFO, "superseded_id", "replaced by a new id");
-		return CLOAK_RENEWED;
-	}
-	if (format == CLOAK__FORMAT_FORWARDER)
-		return cloak__fail(&op->error, CLOAK_E_UNSUPPORTED,
-				   "the session was renewed by a later release of cloakroom");
+	if (format != CLOAK__FORMAT_LIVE)
+		return cloak__op_renewed(op, format);
 	return loaded(op, plaintext, plaintext_len);
 }
 

@@ -31,12 +31,6 @@ static const uint8_t *own_tag(const struct cloak__op *op)
 	return op->sealed.data ? op->sealed.data : op->session->unknown_tag;
 }
 
-static void restore_marks(struct cloak__op *op)
-{
-	memcpy(op->session->record.marks, op->old_marks, sizeof op->old_marks);
-	op->session->record.mark_count = op->old_mark_count;
-}
-
 /* Fields a first save sets, from the shard's time. */
 static void set_times(struct cloak_session *s, int64_t now)
 {
@@ -45,19 +39,6 @@ static void set_times(struct cloak_session *s, int64_t now)
 	s->record.created_ms = now;
 	s->record.idle_ms = settings->idle_ms;
 	s->record.absolute_ms = settings->absolute_ms ? now + settings->absolute_ms : 0;
-}
-
-static cloak_status encode(struct cloak__op *op)
-{
-	struct cloak_session *s = op->session;
-	size_t max = (size_t)op->store->config->settings.max_size;
-	cloak_status st;
-
-	cloak__buf_reset(&op->plaintext);
-	st = cloak__record_encode(&s->record, &op->plaintext, &op->error);
-	if (st == CLOAK_E_TOO_LARGE)
-		return cloak__fail(&op->error, st, "the session is over max_size, %zu bytes", max);
-	return st;
 }
 
 static cloak_status ask(struct cloak__op *op)
@@ -109,19 +90,13 @@ static cloak_status start(struct cloak__op *op)
 		return CLOAK_OK;
 	}
 	op->state = GOT_TIME;
-	cloak__buf_init(&op->plaintext, (size_t)op->store->config->settings.max_size, 1);
-	cloak__buf_init(&op->sealed, (size_t)op->store->env.max_size, 0);
-	memcpy(op->old_marks, s->record.marks, sizeof op->old_marks);
-	op->old_mark_count = s->record.mark_count;
 	if (s->is_new) /* for the size only; the shard's time is not known yet */
 		set_times(s, cloak__clock_wall_ms(&op->store->config->clock));
-	else
-		cloak__record_push_mark(&s->record, s->tag + CLOAK__HEADER_BYTES);
-	st = encode(op);
+	st = cloak__op_encode(op);
 	if (s->is_new)
 		s->record.created_ms = 0;
 	if (st != CLOAK_OK) {
-		restore_marks(op);
+		cloak__op_restore_marks(op);
 		return st;
 	}
 	return cloak__op_request(op, CLOAK_REQ_READY, s->name);
@@ -130,34 +105,20 @@ static cloak_status start(struct cloak__op *op)
 static cloak_status got_time(struct cloak__op *op)
 {
 	struct cloak_session *s = op->session;
-	int64_t now = op->req.shard_now_ms;
+	int64_t now = op->req.shard_now_ms, ttl;
 	cloak_status st;
 
 	if (s->is_new) {
 		set_times(s, now);
-		st = encode(op);
+		st = cloak__op_encode(op);
 		if (st != CLOAK_OK)
 			return st;
 	}
-	op->ttl_ms = cloak__session_ttl(s, now);
-	if (op->ttl_ms < 1)
+	ttl = cloak__session_ttl(s, now);
+	if (ttl < 1)
 		return CLOAK_NOT_FOUND;
-	if (!cloak__buf_reserve(&op->sealed,
-				op->plaintext.len + CLOAK__TAG_BYTES + CLOAK__BOX_BYTES))
-		return cloak__fail_nomem(&op->error);
-	st = cloak__seal(op->store->config->ring, op->store->prefix_hash, s->id, CLOAK__FORMAT_LIVE,
-			 NULL, NULL, op->plaintext.data, op->plaintext.len, &op->sealed,
-			 &op->error);
-	if (st != CLOAK_OK)
-		return st;
 	op->state = GOT_PUT;
-	cloak__op_request(op, CLOAK_REQ_PUT, s->name);
-	op->req.cond = s->is_new ? CLOAK_COND_ABSENT : CLOAK_COND_TAG;
-	op->req.tag = s->tag;
-	op->req.val = op->sealed.data;
-	op->req.val_len = op->sealed.len;
-	op->req.ttl_ms = op->ttl_ms;
-	return CLOAK__PENDING;
+	return cloak__op_put(op, s->is_new ? CLOAK_COND_ABSENT : CLOAK_COND_TAG, ttl);
 }
 
 /* A save was refused by something under the name that is not a live record, or (first save) by
@@ -184,11 +145,8 @@ static cloak_status met(struct cloak__op *op)
 	if (st != CLOAK_OK)
 		return st;
 	cloak__wipe(plaintext, plaintext_len);
-	if (format == CLOAK__FORMAT_SUPERSEDED)
-		return CLOAK_RENEWED;
-	if (format == CLOAK__FORMAT_FORWARDER)
-		return cloak__fail(&op->error, CLOAK_E_UNSUPPORTED,
-				   "the session was renewed by a later release of cloakroom");
+	if (format != CLOAK__FORMAT_LIVE)
+		return cloak__op_renewed(op, format);
 	return cloak__fail(&op->error, CLOAK_E_INTERNAL, "a fresh id is in the store already");
 }
 
@@ -282,7 +240,7 @@ cloak_status cloak__op_save(struct cloak__op *op)
 	}
 	if (st == CLOAK__PENDING || st == CLOAK_OK)
 		return st;
-	restore_marks(op); /* not saved, or not known to be: the handle is as it was */
+	cloak__op_restore_marks(op); /* not saved, or not known to be: the handle is as it was */
 	if (s->is_new && !s->unknown)
 		s->record.created_ms = 0;
 	return st;
