@@ -319,6 +319,13 @@ static void memory_suspect(void *state, struct cloak_origin origin)
 	(void)origin;
 }
 
+static void memory_judge(void *state, struct cloak_origin origin, int guilty)
+{
+	(void)state;
+	(void)origin;
+	(void)guilty;
+}
+
 static void memory_close(void *state)
 {
 	struct memory *m = state;
@@ -367,4 +374,5 @@ const struct cloak_backend cloak__backend_memory = {
 	.wait = memory_wait,
 	.cancel = memory_cancel,
 	.suspect = memory_suspect,
+	.judge = memory_judge,
 };

@@ -7,25 +7,35 @@
 #include "router.h"
 #include "scripts.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /*
- * A request becomes one or two RESP commands on the lane of its shard:
+ * A request becomes one or two RESP commands on a lane of its shard:
  *
  *   GET     GET key, PTTL key     in one packet; works on a server that refuses writes
  *   PUT     EVALSHA put_absent or put_tag; EVAL after NOSCRIPT
  *   TOUCH   EVAL touch            (EVAL: nobody waits to see a NOSCRIPT)
  *   END     EVALSHA end; EVAL after NOSCRIPT
  *
+ * Lanes. A shard has `lanes` of them, over which the names are spread, and one for bulk: values over
+ * BULK_BYTES, which would hold up all replies behind them, and what is to be confirmed by replicas,
+ * since WAIT holds up its whole connection. Whether a value to be read is large is known by having
+ * seen it: names of large ones are remembered, a few and loosely.
+ *
  * submit() sends what nobody waits for and leaves the rest to wait(), which runs on the caller's
- * thread. Every way an answer can be wrong in shape is CLOAK_E_PROTOCOL and costs the connection.
+ * thread: all requests go out, lane by lane, before it waits for the first answer. Every way an answer
+ * can be wrong in shape is CLOAK_E_PROTOCOL and costs the connection.
  */
 
-#define TOUCH_WAIT_MS 1000 /* longest wait for a turn on the lane to send what is not waited for */
+#define TOUCH_WAIT_MS 1000 /* longest wait for room on the lane to send what is not waited for */
 #define ECHO_BYTES 8
+#define BULK_BYTES 65536
+#define LARGE_NAMES 256 /* remembered; a power of 2 */
+#define JOBS 64         /* given to a lane at once */
 
 struct shard {
-	struct cloak__lane *lane;
+	struct cloak__lane **lanes; /* `spread` of them, then the one for bulk */
 };
 
 struct redis {
@@ -33,7 +43,21 @@ struct redis {
 	struct cloak__clock clock;
 	struct cloak__router router;
 	struct shard shards[1];
+	uint32_t spread;
 	size_t prefix_len;
+	_Atomic uint32_t large[LARGE_NAMES]; /* hashes; any may be overwritten at any time */
+};
+
+/* A request under way. */
+struct call {
+	const struct redis *redis;
+	struct cloak_req *req;
+	struct cloak__lane *lane;
+	struct cloak__command command;
+	uint8_t whole;   /* the script's text, not its hash */
+	uint8_t due;     /* to be sent, again if need be */
+	uint8_t waits;   /* was submitted */
+	uint8_t doubted; /* asked once more, because the connection is under suspicion */
 };
 
 /* ---- requests out ---- */
@@ -68,8 +92,9 @@ static const struct cloak__script *script_of(const struct cloak_req *req)
 	return req->cond == CLOAK_COND_ABSENT ? &cloak__script_put_absent : &cloak__script_put_tag;
 }
 
+/* A first save carries its deadline by the shard's clock. */
 static void format_script(const struct redis *r, struct cloak__buf *out,
-			  const struct cloak_req *req, int whole, int64_t shard_deadline_ms)
+			  const struct cloak_req *req, int whole, int64_t shard_now_ms)
 {
 	const struct cloak__script *script = script_of(req);
 	unsigned argc = req->kind == CLOAK_REQ_END ? 4 : req->kind == CLOAK_REQ_TOUCH ? 6 : 7;
@@ -86,7 +111,19 @@ static void format_script(const struct redis *r, struct cloak__buf *out,
 	if (req->kind == CLOAK_REQ_TOUCH || req->cond == CLOAK_COND_TAG)
 		cloak__resp_arg(out, req->tag, CLOAK_TAG_BYTES);
 	else if (req->kind == CLOAK_REQ_PUT)
-		cloak__resp_arg_i64(out, shard_deadline_ms);
+		cloak__resp_arg_i64(
+			out, shard_now_ms + (req->deadline_ms - cloak__clock_mono_ms(&r->clock)));
+}
+
+/* What a lane calls to have a request written. */
+static void format(const void *user, struct cloak__buf *out, int64_t shard_now_ms)
+{
+	const struct call *c = user;
+
+	if (c->req->kind == CLOAK_REQ_GET)
+		format_get(c->redis, out, c->req);
+	else
+		format_script(c->redis, out, c->req, c->whole, shard_now_ms);
 }
 
 /* ---- answers in ---- */
@@ -176,6 +213,12 @@ static cloak_status read_put(struct cloak_req *req, struct cloak__reply *reply)
 		req->applied = CLOAK_APPLIED_YES;
 		return CLOAK_OK;
 	}
+	if (verdict == '=' && reply->len > ECHO_BYTES + CLOAK_TAG_BYTES &&
+	    memcmp(reply->data + ECHO_BYTES + 1, req->val, CLOAK_TAG_BYTES) == 0) {
+		/* a repetition finds what it stored before */
+		req->applied = CLOAK_APPLIED_YES;
+		return CLOAK_OK;
+	}
 	if (verdict == '=')
 		return give(req, reply, ECHO_BYTES + 1, CLOAK_CONFLICT);
 	if (reply->len > ECHO_BYTES + 1)
@@ -209,28 +252,68 @@ static cloak_status read_script(struct cloak_req *req, struct cloak__command *c)
 	return give(req, reply, ECHO_BYTES, CLOAK_OK);
 }
 
-/* ---- one request, start to end ---- */
+/* ---- lanes ---- */
 
-/* Send what is in `out` and wait for its replies. Only while the lane is held. */
-static cloak_status exchange(struct cloak__lane *lane, struct cloak_req *req,
-			     struct cloak__buf *out, struct cloak__command *c)
+static uint32_t hash_of(const char *name)
 {
-	struct cloak__job job = {.command = c, .replies = c->replies};
+	uint32_t h;
 
-	if (out->failed)
-		return out->failed == CLOAK__BUF_NOMEM
-			       ? cloak__fail_nomem(&req->error)
-			       : cloak__fail(&req->error, CLOAK_E_TOO_LARGE,
-					     "the request is too large for one packet");
-	job.bytes = out->data;
-	job.len = out->len;
-	cloak__lane_submit(lane, &job);
-	if (!c->finished)
-		cloak__lane_drive(lane, c, req->deadline_ms);
-	if (c->status == CLOAK_OK) {
-		req->shard_now_ms = c->shard_now_ms;
-		return CLOAK_OK;
-	}
+	memcpy(&h, name, sizeof h); /* a name is a hash itself */
+	return h ^ h >> 13;
+}
+
+static _Atomic uint32_t *large_slot(struct redis *r, const char *name)
+{
+	return &r->large[hash_of(name) % LARGE_NAMES];
+}
+
+static int is_large(struct redis *r, const struct cloak_req *req)
+{
+	if (req->kind == CLOAK_REQ_GET)
+		return atomic_load_explicit(large_slot(r, req->name), memory_order_relaxed) ==
+		       hash_of(req->name);
+	return req->val_len > BULK_BYTES;
+}
+
+static void note_size(struct redis *r, const struct cloak_req *req)
+{
+	_Atomic uint32_t *slot = large_slot(r, req->name);
+
+	if (req->out_len > BULK_BYTES)
+		atomic_store_explicit(slot, hash_of(req->name), memory_order_relaxed);
+	else if (is_large(r, req))
+		atomic_store_explicit(slot, 0, memory_order_relaxed);
+}
+
+static struct cloak__lane *lane_at(const struct redis *r, uint32_t number)
+{
+	uint32_t each = r->spread + 1;
+
+	return r->shards[number / each].lanes[number % each];
+}
+
+/* The number of the lane that a request goes to. One under suspicion is passed over if another is
+ * not. */
+static uint32_t choose(struct redis *r, const struct cloak_req *req)
+{
+	size_t shard = cloak__router_shard(&r->router, req->name, CLOAK_NAME_CHARS);
+	uint32_t first = (uint32_t)shard * (r->spread + 1), bulk = first + r->spread;
+	uint32_t lane = first + hash_of(req->name) % r->spread;
+
+	if (req->flags & CLOAK_REQ_FRESH)
+		return req->origin.lane == bulk ? lane : bulk;
+	if ((req->flags & CLOAK_REQ_CONFIRM) || is_large(r, req))
+		return bulk;
+	if (cloak__lane_is_suspect(lane_at(r, lane)) && !cloak__lane_is_suspect(lane_at(r, bulk)))
+		return bulk;
+	return lane;
+}
+
+/* ---- requests, start to end ---- */
+
+/* The commands of a call failed. */
+static cloak_status broken(struct cloak_req *req, const struct cloak__command *c)
+{
 	req->error = c->error;
 	/* AUTH, CONFIG: the set-up was refused, so whatever shared its packet was refused or met another
 	 * database: nothing was applied where it matters. A read changes nothing. */
@@ -242,96 +325,185 @@ static cloak_status exchange(struct cloak__lane *lane, struct cloak_req *req,
 	return c->status;
 }
 
-static cloak_status talk(struct redis *r, struct cloak__lane *lane, struct cloak_req *req)
+static cloak_status confirmed(const struct redis *r, const struct call *c, cloak_status st)
 {
-	struct cloak__command c;
-	struct cloak__buf *out = cloak__lane_scratch(lane);
-	int64_t now = cloak__clock_mono_ms(&r->clock);
-	int64_t shard_deadline = req->shard_now_ms + (req->deadline_ms - now);
-	cloak_status st;
-
-	for (int whole = 0;; whole = 1) {
-		int get = req->kind == CLOAK_REQ_GET;
-
-		cloak__command_init(&c, get ? 2 : 1);
-		cloak__buf_reset(out);
-		if (get)
-			format_get(r, out, req);
-		else
-			format_script(r, out, req, whole, shard_deadline);
-		st = exchange(lane, req, out, &c);
-		if (st == CLOAK_OK && !whole && !get && c.reply[0].type == CLOAK__REPLY_ERROR &&
-		    cloak__reply_is_error(&c.reply[0], "NOSCRIPT")) {
-			cloak__command_free(&c);
-			continue; /* not executed: the text instead of its hash */
-		}
-		if (st == CLOAK_OK)
-			st = get ? read_get(req, &c) : read_script(req, &c);
-		cloak__command_free(&c);
+	if (!c->command.confirm || st != CLOAK_OK)
 		return st;
+	return c->command.confirmed >= r->env->replicas ? CLOAK_OK : CLOAK_UNCONFIRMED;
+}
+
+/* The replies to a call are there, or why there are none. Answers the request, unless it is due
+ * again. */
+static void settle(struct redis *r, struct call *c)
+{
+	struct cloak_req *req = c->req;
+	int is_get = req->kind == CLOAK_REQ_GET;
+	cloak_status st = c->command.status;
+
+	if (st != CLOAK_OK) {
+		st = broken(req, &c->command);
+	} else if (!is_get && !c->whole &&
+		   cloak__reply_is_error(&c->command.reply[0], "NOSCRIPT")) {
+		c->whole = c->due = 1; /* not executed: the text instead of its hash */
+	} else {
+		req->shard_now_ms = c->command.shard_now_ms;
+		st = is_get ? read_get(req, &c->command) : read_script(req, &c->command);
+		st = confirmed(r, c, st);
 	}
-}
-
-static void forget(struct redis *r, struct cloak__lane *lane, const struct cloak_req *req)
-{
-	struct cloak__buf *out = cloak__lane_scratch(lane);
-	struct cloak__job job = {.command = NULL, .replies = 1};
-
-	cloak__buf_reset(out);
-	format_script(r, out, req, 1, 0);
-	if (out->failed)
+	/* What a connection under suspicion does not find may be another request's answer. */
+	if (is_get && st == CLOAK_NOT_FOUND && !c->doubted && cloak__lane_is_suspect(c->lane)) {
+		req->flags |= CLOAK_REQ_FRESH;
+		c->doubted = c->due = 1;
+	}
+	cloak__command_free(&c->command);
+	if (c->due)
 		return;
-	job.bytes = out->data;
-	job.len = out->len;
-	cloak__lane_submit(lane, &job);
+	if (is_get && st == CLOAK_OK)
+		note_size(r, req);
+	if (st == CLOAK_E_PROTOCOL)
+		cloak__lane_drop(c->lane, req->origin.life);
+	cloak__req_answer(req, st);
 }
 
-static void serve(struct redis *r, struct cloak_req *req)
+/* Make a request that is due ready to be sent. */
+static void prepare(struct redis *r, struct call *c)
 {
-	size_t shard = cloak__router_shard(&r->router, req->name, CLOAK_NAME_CHARS);
-	struct cloak__lane *lane = r->shards[shard].lane;
-	int64_t deadline = req->deadline_ms;
-	/* a first save is refused after its deadline by the shard's clock, so that must be known */
-	int need_time = req->kind == CLOAK_REQ_READY || req->cond == CLOAK_COND_ABSENT;
-	cloak_status st;
+	struct cloak_req *req = c->req;
 
+	req->origin.lane = choose(r, req);
+	c->lane = lane_at(r, req->origin.lane);
+	cloak__command_init(&c->command, req->kind == CLOAK_REQ_GET ? 2 : 1);
+	c->command.confirm = (req->flags & CLOAK_REQ_CONFIRM) != 0;
+}
+
+/* READY has no command. */
+static void get_ready(struct call *c)
+{
+	struct cloak_req *req = c->req;
+
+	c->due = 0;
+	cloak__req_answer(req, cloak__lane_ready(c->lane, 1, req->deadline_ms, &req->origin.life,
+						 &req->shard_now_ms, &req->error));
+}
+
+/* Submit, together, the calls from `first` on that are due on the lane of the first. */
+static void submit_lane(struct call *calls, size_t n, size_t first)
+{
+	struct cloak__lane *lane = calls[first].lane;
+	struct cloak__job jobs[JOBS];
+	struct call *of[JOBS];
+	int64_t deadline = calls[first].req->deadline_ms;
+	size_t count = 0, i;
+
+	for (i = first; i < n && count < JOBS; i++) {
+		struct call *c = &calls[i];
+
+		if (!c->due || c->lane != lane || c->req->kind == CLOAK_REQ_READY)
+			continue;
+		/* a first save is refused after its deadline by the shard's clock, so that must be
+		 * known */
+		jobs[count] = (struct cloak__job){.command = &c->command,
+						  .replies = c->command.replies,
+						  .needs_time = c->req->cond == CLOAK_COND_ABSENT,
+						  .format = format,
+						  .user = c};
+		if (c->req->deadline_ms < deadline)
+			deadline = c->req->deadline_ms;
+		c->due = 0;
+		c->waits = 1;
+		of[count++] = c;
+	}
+	cloak__lane_submit(lane, jobs, count, deadline);
+	for (i = 0; i < count; i++)
+		of[i]->req->origin.life = jobs[i].life;
+}
+
+/* One round: everything that is due goes out, then every answer is waited for. 1: some are due
+ * again. */
+static int round_trip(struct redis *r, struct call *calls, size_t n)
+{
+	int again = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		calls[i].waits = 0;
+		if (calls[i].due)
+			prepare(r, &calls[i]);
+	}
+	for (i = 0; i < n; i++) {
+		if (calls[i].due && calls[i].req->kind == CLOAK_REQ_READY)
+			get_ready(&calls[i]);
+		else if (calls[i].due)
+			submit_lane(calls, n, i);
+	}
+	for (i = 0; i < n; i++) {
+		struct call *c = &calls[i];
+
+		if (!c->waits)
+			continue;
+		cloak__lane_wait(c->lane, &c->command, c->req->deadline_ms);
+		settle(r, c);
+		again |= c->due;
+	}
+	return again;
+}
+
+static void begin(struct redis *r, struct call *c, struct cloak_req *req)
+{
+	c->redis = r;
+	c->req = req;
+	c->whole = c->waits = c->doubted = 0;
+	c->due = 1;
 	req->applied = CLOAK_APPLIED_NO;
 	req->out = NULL;
 	req->out_len = 0;
 	req->ttl_left_ms = 0;
-	if (req->flags & CLOAK_REQ_FRESH)
-		cloak__lane_suspect(lane, req->origin.life, deadline);
-	if (req->flags & CLOAK_REQ_FORGET) {
-		int64_t soon = cloak__clock_mono_ms(&r->clock) + TOUCH_WAIT_MS;
-		deadline = deadline < soon ? deadline : soon;
-	}
-	req->origin.lane = (uint32_t)shard;
-	st = cloak__lane_acquire(lane, need_time, deadline, &req->origin.life, &req->shard_now_ms,
-				 &req->error);
-	if (st == CLOAK_OK) {
-		if (req->flags & CLOAK_REQ_FORGET)
-			forget(r, lane, req);
-		else if (req->kind != CLOAK_REQ_READY)
-			st = talk(r, lane, req);
-		cloak__lane_release(lane);
-	}
-	if (st == CLOAK_E_PROTOCOL)
-		cloak__lane_suspect(lane, req->origin.life, deadline);
-	cloak__req_answer(req, st);
+	req->shard_now_ms = 0;
+}
+
+static void forget(struct redis *r, struct cloak_req *req)
+{
+	struct call c;
+	int64_t soon = cloak__clock_mono_ms(&r->clock) + TOUCH_WAIT_MS;
+	struct cloak__job job = {.replies = 1, .format = format, .user = &c};
+
+	begin(r, &c, req);
+	c.whole = 1;
+	prepare(r, &c);
+	cloak__lane_submit(c.lane, &job, 1, req->deadline_ms < soon ? req->deadline_ms : soon);
 }
 
 static void redis_submit(void *state, struct cloak_req *const *reqs, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (reqs[i]->flags & CLOAK_REQ_FORGET)
-			serve(state, reqs[i]);
+			forget(state, reqs[i]);
 }
 
 static void redis_wait(void *state, struct cloak_req *const *reqs, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	struct redis *r = state;
+	struct call one, *calls = &one;
+	size_t i, count = 0;
+
+	if (n > 1) {
+		calls = n > SIZE_MAX / sizeof *calls ? NULL : cloak__malloc(n * sizeof *calls);
+		if (!calls) {
+			for (i = 0; i < n; i++) {
+				cloak__fail_nomem(&reqs[i]->error);
+				reqs[i]->applied = CLOAK_APPLIED_NO;
+				cloak__req_answer(reqs[i], CLOAK_E_NOMEM);
+			}
+			return;
+		}
+	}
+	for (i = 0; i < n; i++)
 		if (!(reqs[i]->flags & CLOAK_REQ_FORGET))
-			serve(state, reqs[i]);
+			begin(r, &calls[count++], reqs[i]);
+	while (round_trip(r, calls, count))
+		;
+	if (calls != &one)
+		cloak__free(calls);
 }
 
 static void redis_cancel(void *state, struct cloak_req *req)
@@ -344,11 +516,14 @@ static void redis_cancel(void *state, struct cloak_req *req)
 
 static void redis_suspect(void *state, struct cloak_origin origin)
 {
-	struct redis *r = state;
-
 	if (origin.life)
-		cloak__lane_suspect(r->shards[0].lane, origin.life,
-				    cloak__clock_mono_ms(&r->clock) + r->env->timeout_ms);
+		cloak__lane_suspect(lane_at(state, origin.lane), origin.life);
+}
+
+static void redis_judge(void *state, struct cloak_origin origin, int guilty)
+{
+	if (origin.life)
+		cloak__lane_judge(lane_at(state, origin.lane), origin.life, guilty);
 }
 
 /* ---- open, close ---- */
@@ -356,10 +531,13 @@ static void redis_suspect(void *state, struct cloak_origin origin)
 static void redis_close(void *state)
 {
 	struct redis *r = state;
+	uint32_t i;
 
 	if (!r)
 		return;
-	cloak__lane_free(r->shards[0].lane);
+	for (i = 0; r->shards[0].lanes && i < r->spread + 1; i++)
+		cloak__lane_free(r->shards[0].lanes[i]);
+	cloak__free(r->shards[0].lanes);
 	cloak__free(r);
 }
 
@@ -379,12 +557,15 @@ static cloak_status redis_open(const struct cloak_backend_env *env, void **out, 
 			 .password = env->password,
 			 .client_name = env->client_name,
 			 .db = env->db,
-			 .max_reply = (size_t)env->max_size + 4096},
+			 .max_reply = (size_t)env->max_size + 4096,
+			 .replicas = env->replicas,
+			 .replicas_timeout_ms = env->replicas_timeout_ms},
 		.connect_timeout_ms = env->connect_timeout_ms,
 		.stall_ms = 2 * env->timeout_ms,
 	};
 	struct redis *r;
-	cloak_status st;
+	cloak_status st = CLOAK_OK;
+	uint32_t i;
 
 	*out = NULL;
 	r = cloak__calloc(1, sizeof *r);
@@ -395,10 +576,15 @@ static cloak_status redis_open(const struct cloak_backend_env *env, void **out, 
 	memcpy(&r->clock.user, &env, sizeof env); /* the hook's user word is not const */
 	r->router.shard_count = 1;
 	r->prefix_len = strlen(env->prefix);
+	r->spread = (uint32_t)env->lanes;
 	o.clock = &r->clock;
-	st = cloak__lane_new(&o, &r->shards[0].lane, err);
+	r->shards[0].lanes = cloak__calloc(r->spread + 1, sizeof *r->shards[0].lanes);
+	if (!r->shards[0].lanes)
+		st = cloak__fail_nomem(err);
+	for (i = 0; i < r->spread + 1 && st == CLOAK_OK; i++)
+		st = cloak__lane_new(&o, &r->shards[0].lanes[i], err);
 	if (st != CLOAK_OK) {
-		cloak__free(r);
+		redis_close(r);
 		return st;
 	}
 	*out = r;
@@ -410,7 +596,7 @@ static cloak_status redis_open(const struct cloak_backend_env *env, void **out, 
 		.size = sizeof(struct cloak_backend), .scheme = (name), \
 		.capabilities = CLOAK_BACKEND_CAP_BLOCKING, .open = redis_open, \
 		.close = redis_close, .submit = redis_submit, .wait = redis_wait, \
-		.cancel = redis_cancel, .suspect = redis_suspect, \
+		.cancel = redis_cancel, .suspect = redis_suspect, .judge = redis_judge, \
 	}
 
 const struct cloak_backend cloak__backend_redis = REDIS_BACKEND("redis");

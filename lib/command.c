@@ -20,6 +20,12 @@ void cloak__command_init(struct cloak__command *c, unsigned replies)
 	c->finished = 0;
 	memset(&c->error, 0, offsetof(cloak_error, text) + 1);
 	c->shard_now_ms = 0;
+	c->confirm = 0;
+	c->confirmed = -1;
+	c->next = NULL;
+	c->batch = 0;
+	c->waiting = 0;
+	atomic_init(&c->done, 0);
 }
 
 void cloak__command_free(struct cloak__command *c)

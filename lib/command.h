@@ -5,6 +5,8 @@
 
 #include "resp.h"
 
+#include <stdatomic.h>
+
 #define CLOAK__COMMAND_REPLIES 2
 
 /* One or two commands appended together. The bytes go in by cloak__conn_submit(); the replies come out
@@ -19,8 +21,16 @@ struct cloak__command {
 	cloak_status status; /* CLOAK_OK: replies hold; else the connection failed */
 	uint8_t maybe_sent;  /* with a failure: bytes may have reached the server */
 	uint8_t finished;
+	uint8_t confirm;      /* set by the caller: a WAIT follows, see cloak__conn_submit() */
+	int64_t confirmed;    /* what WAIT answered; -1: nothing, or not asked */
 	cloak_error error;    /* with a failure */
 	int64_t shard_now_ms; /* when finished with CLOAK_OK */
+
+	/* for the connection and the lane */
+	struct cloak__command *next;
+	uint32_t batch;        /* which send it went out with */
+	uint8_t waiting;       /* a thread waits for it */
+	_Atomic uint32_t done; /* last of all: it is the caller's again */
 };
 
 void cloak__command_init(struct cloak__command *c, unsigned replies);

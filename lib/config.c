@@ -255,6 +255,11 @@ cloak_status cloak__config_check(const struct cloak_config *config, cloak_error 
 	if (!cloak__keyring_can_write(config->ring))
 		return cloak__fail(err, CLOAK_E_CONFIG,
 				   "no key to write: cloak_config_add_key() with CLOAK_KEY_WRITE");
+	if (config->settings.replicas > 0 &&
+	    config->settings.replicas_timeout_ms >= config->settings.timeout_ms)
+		return cloak__fail(
+			err, CLOAK_E_CONFIG,
+			"replicas_timeout_ms must be less than timeout, which bounds it");
 	cloak__config_cookie(config, &cookie);
 	return cloak__cookie_check(&cookie, err);
 }

@@ -18,7 +18,7 @@ struct cloak__settings {
 	char *prefix, *username, *password, *client_name;
 	char *cookie_name, *cookie_path, *cookie_domain;
 	int64_t db, timeout_ms, connect_timeout_ms, idle_ms, absolute_ms, touch_percent, max_size,
-		memory_limit, cookie_max_age_ms;
+		memory_limit, cookie_max_age_ms, lanes, replicas, replicas_timeout_ms;
 	int64_t cookie_same_site, cookie_secure, cookie_partitioned;
 };
 

@@ -17,15 +17,23 @@
  *
  * With entry.start and the count of sent bytes, maybe_sent is a comparison, and so is a reply that
  * comes before its request.
+ *
+ * Output is two buffers that change places: `out` is appended to while the bytes of `flight` are being
+ * sent.
+ *
+ * Commands that are to be confirmed are kept in `held` after their reply, until the answer of the
+ * next WAIT. The WAIT is always the last thing in `out` while only such commands are appended: the
+ * next one takes it back and puts it behind itself.
  */
 
 #define QUEUE_FIRST 16
 #define QUEUE_MAX 4096
-#define OUTPUT_EXTRA (4u << 20) /* output: the largest value and so much more */
+#define OUTPUT_EXTRA (4u << 20)  /* output: the largest value and so much more */
+#define OUTPUT_KEEP (256u << 10) /* a buffer grown beyond is given back */
 /* An answer to TIME that took longer says little about now; it is asked for again. */
 #define TIME_SLOW_MS 1000
 
-enum { ENTRY_AUTH, ENTRY_SELECT, ENTRY_NAME, ENTRY_TIME, ENTRY_COMMAND };
+enum { ENTRY_AUTH, ENTRY_SELECT, ENTRY_NAME, ENTRY_TIME, ENTRY_WAIT, ENTRY_COMMAND };
 
 struct entry {
 	struct cloak__command *command; /* NULL: a placeholder, or the connection's own */
@@ -35,12 +43,21 @@ struct entry {
 	uint8_t kind;
 };
 
+struct list {
+	struct cloak__command *first, *last;
+};
+
+struct bytes {
+	const void *p;
+	size_t len;
+};
+
 struct cloak__conn {
 	struct cloak__conn_options options; /* texts borrowed */
 	struct cloak__resp *resp;
-	struct cloak__buf out;
-	size_t out_sent; /* bytes at the head of out that were sent */
-	uint64_t appended, sent;
+	struct cloak__buf out, flight;
+	size_t flight_sent;               /* bytes at the head of flight that were sent */
+	uint64_t appended, offered, sent; /* offered: moved to flight */
 	struct entry *queue;
 	size_t queue_cap, queue_head, queue_count; /* the capacity is a power of 2 */
 	size_t in_flight;
@@ -49,7 +66,58 @@ struct cloak__conn {
 	int64_t time_asked_ms;
 	uint8_t time_known, time_due;
 	int state;
+	struct list held, completed;
 };
+
+/* ---- lists of commands ---- */
+
+static void list_push(struct list *l, struct cloak__command *command)
+{
+	command->next = NULL;
+	if (l->first == NULL)
+		l->first = command;
+	else
+		l->last->next = command;
+	l->last = command;
+}
+
+static struct cloak__command *list_pop(struct list *l)
+{
+	struct cloak__command *command = l->first;
+
+	if (command != NULL)
+		l->first = command->next;
+	return command;
+}
+
+/* 1 if it was in the list, which it then is no more. */
+static int list_remove(struct list *l, struct cloak__command *command)
+{
+	struct cloak__command *before = NULL, *c;
+
+	for (c = l->first; c != NULL && c != command; c = c->next)
+		before = c;
+	if (c == NULL)
+		return 0;
+	if (before == NULL)
+		l->first = c->next;
+	else
+		before->next = c->next;
+	if (l->last == c)
+		l->last = before;
+	return 1;
+}
+
+static void complete(struct cloak__conn *c, struct cloak__command *command)
+{
+	command->finished = 1;
+	list_push(&c->completed, command);
+}
+
+struct cloak__command *cloak__conn_completed(struct cloak__conn *c)
+{
+	return list_pop(&c->completed);
+}
 
 /* ---- life ---- */
 
@@ -62,6 +130,7 @@ struct cloak__conn *cloak__conn_new(const struct cloak__conn_options *options)
 	c->options = *options;
 	/* secret until AUTH has been sent: the password lies in it */
 	cloak__buf_init(&c->out, options->max_reply + OUTPUT_EXTRA, 1);
+	cloak__buf_init(&c->flight, options->max_reply + OUTPUT_EXTRA, 1);
 	c->queue = cloak__calloc(QUEUE_FIRST, sizeof *c->queue);
 	c->queue_cap = QUEUE_FIRST;
 	c->resp = cloak__resp_new(options->max_reply);
@@ -78,6 +147,7 @@ void cloak__conn_free(struct cloak__conn *c)
 		return;
 	cloak__resp_free(c->resp);
 	cloak__buf_free(&c->out);
+	cloak__buf_free(&c->flight);
 	cloak__free(c->queue);
 	cloak__free(c);
 }
@@ -92,9 +162,21 @@ int cloak__conn_accepts(const struct cloak__conn *c)
 	return c->state == CLOAK__CONN_SETUP || c->state == CLOAK__CONN_READY;
 }
 
+/* Whatever waits for its WAIT was written; whether replicas have it nobody will tell. */
+static void release_held(struct cloak__conn *c, int64_t confirmed)
+{
+	struct cloak__command *command;
+
+	while ((command = list_pop(&c->held)) != NULL) {
+		command->confirmed = confirmed;
+		complete(c, command);
+	}
+}
+
 void cloak__conn_fail(struct cloak__conn *c, const cloak_error *cause)
 {
 	c->state = CLOAK__CONN_DEAD;
+	release_held(c, -1);
 	for (; c->queue_count > 0; c->queue_count--) {
 		struct entry *e = &c->queue[c->queue_head];
 		struct cloak__command *command = e->command;
@@ -106,12 +188,13 @@ void cloak__conn_fail(struct cloak__conn *c, const cloak_error *cause)
 		command->status = cause->status;
 		command->error = *cause;
 		command->maybe_sent = c->sent > e->start;
-		command->finished = 1;
+		complete(c, command);
 	}
 	c->in_flight = 0;
 	c->time_due = 0;
 	cloak__buf_reset(&c->out);
-	c->out_sent = 0;
+	cloak__buf_reset(&c->flight);
+	c->flight_sent = 0;
 }
 
 /* ---- queue ---- */
@@ -143,105 +226,172 @@ static cloak_status queue_room(struct cloak__conn *c)
 	return CLOAK_OK;
 }
 
-/* Make room for len bytes of output. CLOAK_OK, CLOAK_E_BUSY, CLOAK_E_NOMEM; out is as it was. */
-static cloak_status output_room(struct cloak__conn *c, size_t len)
+static void put_bytes(const void *user, struct cloak__buf *out, int64_t shard_now_ms)
 {
-	cloak_status status = CLOAK_OK;
+	const struct bytes *bytes = user;
 
-	if (len > c->out.cap - c->out.len && c->out_sent > 0) {
-		cloak__buf_consume(&c->out, c->out_sent);
-		c->out_sent = 0;
-	}
-	if (!cloak__buf_reserve(&c->out, len)) {
-		status = c->out.failed == CLOAK__BUF_FULL ? CLOAK_E_BUSY : CLOAK_E_NOMEM;
-		c->out.failed = CLOAK__BUF_FINE;
-	}
-	return status;
+	(void)shard_now_ms;
+	cloak__buf_put(out, bytes->p, bytes->len);
 }
 
-/* Append bytes and the entry that waits for their replies; there is room for both. */
-static void enqueue(struct cloak__conn *c, const struct entry *like, const void *bytes, size_t len,
-		    int64_t now_ms)
+/* Append what `format` writes and the entry that waits for its replies; or leave all as it was. */
+static cloak_status append(struct cloak__conn *c, const struct entry *like, cloak__format_fn format,
+			   const void *user, int64_t now_ms)
 {
-	struct entry *e = entry_at(c, c->queue_count);
+	cloak_status status = queue_room(c);
+	size_t before = c->out.len;
+	struct entry *e;
 
+	if (status != CLOAK_OK)
+		return status;
+	format(user, &c->out, cloak__conn_shard_now_ms(c, now_ms));
+	if (c->out.failed) {
+		status = c->out.failed == CLOAK__BUF_FULL ? CLOAK_E_BUSY : CLOAK_E_NOMEM;
+		c->out.failed = CLOAK__BUF_FINE;
+		c->out.len = before;
+		return status;
+	}
+	e = entry_at(c, c->queue_count);
 	*e = *like;
 	e->start = c->appended;
 	e->asked_ms = now_ms;
-	cloak__buf_put(&c->out, bytes, len);
-	c->appended += len;
+	c->appended += c->out.len - before;
 	if (c->in_flight == 0)
 		c->progress_ms = now_ms;
 	c->queue_count++;
 	c->in_flight += e->replies;
+	return CLOAK_OK;
 }
 
-static cloak_status append(struct cloak__conn *c, const struct entry *like, const void *bytes,
-			   size_t len, int64_t now_ms)
+/* Take back the last entry, of whose bytes none was given out. */
+static void take_back(struct cloak__conn *c)
 {
-	cloak_status status = queue_room(c);
+	struct entry *e = entry_at(c, c->queue_count - 1);
 
-	if (status == CLOAK_OK)
-		status = output_room(c, len);
-	if (status == CLOAK_OK)
-		enqueue(c, like, bytes, len, now_ms);
+	c->out.len -= (size_t)(c->appended - e->start);
+	c->appended = e->start;
+	c->queue_count--;
+	c->in_flight -= e->replies;
+}
+
+static void put_wait(const void *user, struct cloak__buf *out, int64_t shard_now_ms)
+{
+	const struct cloak__conn_options *o = user;
+
+	(void)shard_now_ms;
+	cloak__resp_command(out, 3);
+	cloak__resp_arg_text(out, "WAIT");
+	cloak__resp_arg_i64(out, o->replicas);
+	cloak__resp_arg_i64(out, o->replicas_timeout_ms);
+}
+
+cloak_status cloak__conn_put(struct cloak__conn *c, struct cloak__command *command,
+			     unsigned replies, cloak__format_fn format, const void *user,
+			     int64_t now_ms)
+{
+	const struct entry e = {.command = command, .replies = replies, .kind = ENTRY_COMMAND};
+	const struct entry w = {.replies = 1, .kind = ENTRY_WAIT};
+	const struct entry *last = c->queue_count > 0 ? entry_at(c, c->queue_count - 1) : NULL;
+	int moves_wait;
+	cloak_status status;
+
+	assert(cloak__conn_accepts(c));
+	assert(replies >= 1 && (command == NULL || command->replies == replies));
+	if (command == NULL || !command->confirm)
+		return append(c, &e, format, user, now_ms);
+	moves_wait = last != NULL && last->kind == ENTRY_WAIT && last->start >= c->offered;
+	if (moves_wait)
+		take_back(c);
+	status = append(c, &e, format, user, now_ms);
+	if (status == CLOAK_OK) {
+		status = append(c, &w, put_wait, &c->options, now_ms);
+		if (status != CLOAK_OK)
+			take_back(c);
+	}
+	/* There was room for it before, so there is again. */
+	if (status != CLOAK_OK && moves_wait)
+		(void)append(c, &w, put_wait, &c->options, now_ms);
 	return status;
 }
 
 cloak_status cloak__conn_submit(struct cloak__conn *c, struct cloak__command *command,
 				unsigned replies, const void *bytes, size_t len, int64_t now_ms)
 {
-	const struct entry e = {.command = command, .replies = replies, .kind = ENTRY_COMMAND};
+	const struct bytes b = {bytes, len};
 
-	assert(cloak__conn_accepts(c));
-	assert(replies >= 1 && (command == NULL || command->replies == replies));
-	return append(c, &e, bytes, len, now_ms);
+	return cloak__conn_put(c, command, replies, put_bytes, &b, now_ms);
 }
 
 void cloak__conn_abandon(struct cloak__conn *c, struct cloak__command *command)
 {
 	size_t i;
 
+	if (list_remove(&c->held, command)) {
+		command->finished = 1; /* its own reply has come */
+		return;
+	}
 	/* From the end: it is nearly always the last. */
 	for (i = c->queue_count; i-- > 0;) {
 		struct entry *e = entry_at(c, i);
-		size_t unsent;
 
 		if (e->command != command)
 			continue;
 		e->command = NULL;
 		command->maybe_sent = 1;
 		/* Queued behind it, bytes will carry it to the server; else it can be taken back. */
-		if (i + 1 < c->queue_count || c->sent > e->start)
+		if (i + 1 < c->queue_count || c->offered > e->start)
 			return;
-		unsent = (size_t)(c->appended - e->start);
 		command->maybe_sent = 0;
-		c->out.len -= unsent;
-		c->appended = e->start;
-		c->queue_count--;
-		c->in_flight -= e->replies;
+		take_back(c);
 		return;
 	}
 }
 
+struct cloak__command *cloak__conn_first_waiting(struct cloak__conn *c)
+{
+	struct cloak__command *command;
+	size_t i;
+
+	for (command = c->held.first; command != NULL; command = command->next) {
+		if (command->waiting)
+			return command;
+	}
+	for (i = 0; i < c->queue_count; i++) {
+		command = entry_at(c, i)->command;
+		if (command != NULL && command->waiting)
+			return command;
+	}
+	return NULL;
+}
+
 /* ---- output ---- */
 
-const uint8_t *cloak__conn_output(const struct cloak__conn *c, size_t *len)
+const uint8_t *cloak__conn_output(struct cloak__conn *c, size_t *len)
 {
-	*len = c->out.len - c->out_sent;
-	return *len == 0 ? NULL : c->out.data + c->out_sent;
+	struct cloak__buf empty = c->flight;
+
+	if (c->flight_sent == c->flight.len && c->out.len > 0) {
+		c->flight = c->out;
+		c->out = empty;
+		c->flight_sent = 0;
+		c->offered = c->appended;
+	}
+	*len = c->flight.len - c->flight_sent;
+	return *len == 0 ? NULL : c->flight.data + c->flight_sent;
 }
 
 void cloak__conn_sent(struct cloak__conn *c, size_t len, int64_t now_ms)
 {
 	(void)now_ms; /* only the server's bytes are progress: see cloak__conn_last_progress_ms() */
-	assert(len <= c->out.len - c->out_sent);
+	assert(len <= c->flight.len - c->flight_sent);
 	c->sent += len;
-	c->out_sent += len;
-	if (c->out_sent == c->out.len) {
-		cloak__buf_reset(&c->out);
-		c->out_sent = 0;
-	}
+	c->flight_sent += len;
+	if (c->flight_sent < c->flight.len)
+		return;
+	cloak__buf_reset(&c->flight);
+	c->flight_sent = 0;
+	if (c->flight.cap > OUTPUT_KEEP)
+		cloak__buf_free(&c->flight);
 }
 
 /* ---- set-up ---- */
@@ -262,20 +412,20 @@ static cloak_status ask(struct cloak__conn *c, uint8_t kind, const char *const *
 	if (b.failed)
 		status = CLOAK_E_NOMEM;
 	else
-		status = append(c, &e, b.data, b.len, now_ms);
+		status = append(c, &e, put_bytes, &(struct bytes){b.data, b.len}, now_ms);
 	cloak__buf_free(&b);
 	return status;
 }
 
 cloak_status cloak__conn_ask_time(struct cloak__conn *c, int64_t now_ms)
 {
-	static const uint8_t bytes[] = "*1\r\n$4\r\nTIME\r\n";
+	static const struct bytes bytes = {"*1\r\n$4\r\nTIME\r\n", 14};
 	const struct entry e = {.command = NULL, .replies = 1, .kind = ENTRY_TIME};
 	cloak_status status;
 
 	if (c->time_due)
 		return CLOAK_OK;
-	status = append(c, &e, bytes, sizeof bytes - 1, now_ms);
+	status = append(c, &e, put_bytes, &bytes, now_ms);
 	if (status == CLOAK_OK)
 		c->time_due = 1;
 	return status;
@@ -288,7 +438,8 @@ static cloak_status setup(struct cloak__conn *c, int64_t now_ms)
 	cloak_status status = CLOAK_OK;
 
 	c->state = CLOAK__CONN_SETUP;
-	c->out.secret = 0; /* AUTH has gone out and was wiped, or there was none */
+	c->out.secret = c->flight.secret =
+		0; /* AUTH has gone out and was wiped, or there was none */
 	if (c->options.db != 0) {
 		cloak__buf_init(&digits, 32, 0);
 		cloak__buf_put_i64(&digits, c->options.db);
@@ -335,10 +486,10 @@ void cloak__conn_start(struct cloak__conn *c, int64_t now_ms)
 static cloak_status refused(const struct cloak__conn *c, uint8_t kind,
 			    const struct cloak__reply *node, cloak_error *err)
 {
-	static const char *const names[] = {"AUTH", "SELECT", "CLIENT SETNAME", "TIME",
-					    "a command"};
-	static const cloak_status otherwise[] = {CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER,
-						 CLOAK_E_SERVER, CLOAK_E_SERVER};
+	static const char *const names[] = {"AUTH", "SELECT", "CLIENT SETNAME",
+					    "TIME", "WAIT",   "a command"};
+	static const cloak_status otherwise[] = {CLOAK_E_AUTH,   CLOAK_E_CONFIG, CLOAK_E_SERVER,
+						 CLOAK_E_SERVER, CLOAK_E_SERVER, CLOAK_E_SERVER};
 
 	return cloak__refusal(&c->options, names[kind], otherwise[kind], node, err);
 }
@@ -383,6 +534,13 @@ static cloak_status take_own(struct cloak__conn *c, const struct entry *e,
 	const struct cloak__reply *top = &nodes[0];
 	cloak_status status;
 
+	if (e->kind == ENTRY_WAIT) {
+		if (top->type != CLOAK__REPLY_INT && top->type != CLOAK__REPLY_ERROR)
+			return nonsense(c, "the answer to WAIT is none", err);
+		/* refused, or the server became a replica meanwhile: nothing is confirmed */
+		release_held(c, top->type == CLOAK__REPLY_INT ? top->i64 : -1);
+		return CLOAK_OK;
+	}
 	/* Proxies may not know CLIENT; the name is only for people. NOAUTH is met again at TIME. */
 	if (e->kind == ENTRY_NAME &&
 	    (top->type == CLOAK__REPLY_ERROR || top->type == CLOAK__REPLY_STATUS))
@@ -416,7 +574,10 @@ static cloak_status take_command(struct cloak__conn *c, struct cloak__command *c
 	if (last) {
 		command->status = CLOAK_OK;
 		command->shard_now_ms = cloak__conn_shard_now_ms(c, now_ms);
-		command->finished = 1;
+		if (command->confirm && top->type != CLOAK__REPLY_ERROR)
+			list_push(&c->held, command);
+		else
+			complete(c, command);
 	}
 	return CLOAK_OK;
 }
@@ -430,7 +591,7 @@ static cloak_status take(struct cloak__conn *c, struct cloak__reply *nodes, size
 	int last;
 	cloak_status status;
 
-	if (c->queue_count == 0 || c->sent <= head->start)
+	if (c->queue_count == 0 || c->offered <= head->start)
 		return nonsense(c, "bytes nobody asked for", err);
 	e = *head;
 	last = e.replies == 1;
@@ -470,7 +631,7 @@ static cloak_status input_slice(struct cloak__conn *c, const void *p, size_t len
 	if (status != CLOAK_NOT_FOUND)
 		return nonsense(c, cloak__resp_reason(c->resp), err);
 	if (cloak__resp_pending(c->resp) > 0 &&
-	    (c->queue_count == 0 || c->sent <= entry_at(c, 0)->start))
+	    (c->queue_count == 0 || c->offered <= entry_at(c, 0)->start))
 		return nonsense(c, "bytes nobody asked for", err);
 	return CLOAK_OK;
 }
@@ -501,6 +662,11 @@ cloak_status cloak__conn_input(struct cloak__conn *c, const void *bytes, size_t 
 }
 
 /* ---- what the driver asks ---- */
+
+size_t cloak__conn_unsent(const struct cloak__conn *c)
+{
+	return c->out.len + c->flight.len - c->flight_sent;
+}
 
 size_t cloak__conn_in_flight(const struct cloak__conn *c)
 {

@@ -31,6 +31,8 @@ struct cloak__conn_options {
 	int32_t db;
 	size_t max_reply;
 	const char *label; /* for messages: "redis at 127.0.0.1:6379" */
+	int32_t replicas;  /* for WAIT, sent behind commands that are to be confirmed */
+	int64_t replicas_timeout_ms;
 };
 
 struct cloak__conn;
@@ -46,18 +48,33 @@ void cloak__conn_start(struct cloak__conn *c, int64_t now_ms);
 /* 1 from SETUP on: commands can be submitted. */
 int cloak__conn_accepts(const struct cloak__conn *c);
 
-/* Append the bytes of a command's `replies` RESP commands and queue it. command may be NULL: replies
- * are counted and swallowed (`replies` of them). CLOAK_E_NOMEM and CLOAK_E_BUSY (the queue or the
- * output is full) leave the connection as it was. */
+/* Append a command's `replies` RESP commands, written by `format` to the output, and queue it. command
+ * may be NULL: replies are counted and swallowed (`replies` of them). CLOAK_E_NOMEM and CLOAK_E_BUSY
+ * (the queue or the output is full) leave the connection as it was.
+ *
+ * A command with `confirm` set is finished only when a WAIT behind it has its answer, or can have none
+ * any more. One WAIT serves all such commands of one packet. It stands on the same connection, for
+ * WAIT is about the writes of its own connection alone, and tells one that has written nothing the
+ * number of all replicas. Source: Redis documentation, "WAIT" */
+typedef void (*cloak__format_fn)(const void *user, struct cloak__buf *out, int64_t shard_now_ms);
+cloak_status cloak__conn_put(struct cloak__conn *c, struct cloak__command *command,
+			     unsigned replies, cloak__format_fn format, const void *user,
+			     int64_t now_ms);
+/* The same with bytes that are there already. */
 cloak_status cloak__conn_submit(struct cloak__conn *c, struct cloak__command *command,
 				unsigned replies, const void *bytes, size_t len, int64_t now_ms);
 /* Forget a submitted command: a placeholder takes its place; the command is the caller's again, its
- * maybe_sent set. If nothing of it was sent and nothing is queued behind it, it is taken back whole
- * instead: no byte of it will be sent. */
+ * maybe_sent set. If nothing of it was given out to be sent and nothing is queued behind it, it is taken
+ * back whole instead: no byte of it will be sent. One that waits for its WAIT alone is finished. */
 void cloak__conn_abandon(struct cloak__conn *c, struct cloak__command *command);
+/* Take the next command that was finished, in order; NULL: no more. */
+struct cloak__command *cloak__conn_completed(struct cloak__conn *c);
+/* The first queued command that a thread waits for, or NULL. */
+struct cloak__command *cloak__conn_first_waiting(struct cloak__conn *c);
 
-/* Bytes to be sent; then how many were. */
-const uint8_t *cloak__conn_output(const struct cloak__conn *c, size_t *len);
+/* Bytes to be sent; then how many were. What was given out stays where it is until it was sent or the
+ * connection has failed, so it may be sent while commands are appended. */
+const uint8_t *cloak__conn_output(struct cloak__conn *c, size_t *len);
 void cloak__conn_sent(struct cloak__conn *c, size_t len, int64_t now_ms);
 /* Bytes that were received. On anything but CLOAK_OK the connection is to be closed, and
  * cloak__conn_fail() was called already. Unasked-for bytes are CLOAK_E_PROTOCOL. */
@@ -66,6 +83,8 @@ cloak_status cloak__conn_input(struct cloak__conn *c, const void *bytes, size_t 
 /* Complete every queued command with the status, and be DEAD. */
 void cloak__conn_fail(struct cloak__conn *c, const cloak_error *cause);
 
+/* Bytes that were not sent yet. */
+size_t cloak__conn_unsent(const struct cloak__conn *c);
 /* Replies still to come, placeholders included. */
 size_t cloak__conn_in_flight(const struct cloak__conn *c);
 /* When the last byte came in (or, with nothing in flight before, the first command went in). */

@@ -2,9 +2,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "lane.h"
 #include "mem.h"
-#include "turn.h"
+#include "process.h"
+#include "wake.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,15 +14,33 @@
 #include <unistd.h>
 
 /*
- * Whoever has the turn owns the lane without a lock; so no lock is held during I/O.
+ * One mutex guards everything; it is never held during I/O. There are two roles, each played by at most
+ * one of the calling threads, and no thread of our own:
  *
- *   acquire: take the turn ── connect, unless back-off ── start ── until SETUP, or READY
- *   submit:  append ── send()                               these two and nothing else for the
- *   drive:   recv() waits for the reply                     usual request: one send(), one recv()
- *   release: give the turn to the next
+ *   writer   sends what was appended. Whoever appends while there is none becomes it. When several
+ *            threads have been at work lately it lets them run first (sched_yield), so that their
+ *            requests share its send().
+ *   leader   connects, receives, and completes commands, its own and the others'. Whoever waits while
+ *            there is none becomes it; it stays until its own command is finished and then wakes one
+ *            of those who still wait, to lead on.
+ *
+ *   thread A   append ─ send ─ recv ........ complete A, B, C ─┐ wake B, C (once)
+ *   thread B        append ─ send ─ sleep .....................└─> returns
+ *   thread C            append (sent by B) ─ sleep ............└─> returns
+ *
+ * The others sleep, each on the word of the batch its command went out with: one wake-up after a recv()
+ * serves all of a batch that it has finished. The words are a ring; two batches that share one wake
+ * each other for nothing.
+ *
+ * The role of the leader must not get lost: `vacant` says that it is free and that somebody waits. A
+ * thread that was woken to take it and finds its own command finished passes it on.
+ *
+ * A connection that fails is closed by whoever is the last to leave send() and recv(), for their sake:
+ * `broken` is set, the socket shut down, and no request joins it any more.
+ *
+ * One caller alone: append, send(), recv(), complete. No sleep, no wake, one send and one recv.
  */
 
-#define SCRATCH_EXTRA 4096 /* what a request needs beside its value */
 #define INPUT_BYTES 65536
 #define IDLE_CHECK_MS 1000
 #define TIME_MAX_AGE_MS 30000
@@ -28,18 +48,25 @@
 #define BACKOFF_MAX_MS 2000
 #define STEADY_MS 10000 /* READY for so long: the back-off starts over */
 #define LABEL_MAX 300
+#define WORDS 32          /* of the ring of batches; bits of a mask */
+#define YIELD_IN_FLIGHT 8 /* so many replies due: others are at work, let them append first */
+#define CROWD_SCALE 8     /* the mean of replies due is kept in eighths */
 
 struct cloak__lane {
 	struct cloak__lane_options o; /* o.conn.label points to label */
 	char label[LABEL_MAX];
+	_Atomic uint64_t process; /* the mark this is set up for; 0 while it is being set up */
+	_Atomic uint32_t suspicions, vacant;
 
-	struct cloak__turn turn;
-	/* the life to be closed by whoever has the next turn; 0: none */
-	_Atomic uint32_t suspect_life;
-	_Atomic long pid; /* of the process this is set up for; 0 while it is being set up */
+	pthread_mutex_t mutex;
+	uint8_t locked; /* for a forked child, which cannot ask the mutex */
+	uint8_t writing, leading;
+	uint32_t inside; /* threads in I/O outside the lock */
+	uint8_t broken;  /* the connection is to be dropped when nobody is inside */
+	cloak_error broken_by;
 
-	/* with the turn */
 	struct cloak__transport transport;
+	uint8_t opening;          /* the transport connects */
 	struct cloak__conn *conn; /* NULL: not connected */
 	uint32_t life;
 	int64_t setup_deadline_ms;
@@ -48,9 +75,17 @@ struct cloak__lane {
 	int64_t backoff_ms;
 	int64_t retry_ms; /* no attempt before; only with cause.status != 0 */
 	cloak_error cause;
+	uint32_t attempt, failed_attempt; /* and why, in failure */
+	cloak_error failure;
 	uint64_t jitter;
-	struct cloak__buf scratch;
-	uint8_t input[INPUT_BYTES];
+
+	uint32_t batch;    /* the number of the one that is being appended to */
+	uint8_t mid_batch; /* a send was cut: its rest belongs to the batch before */
+	uint32_t crowd;    /* mean of replies due at an append, times CROWD_SCALE */
+	struct cloak__wake words[WORDS];
+	struct cloak__wake
+		state; /* connected, failed, room in the queue, role of the leader free */
+	uint8_t input[INPUT_BYTES]; /* the leader's */
 };
 
 static int64_t now_of(const struct cloak__lane *lane)
@@ -58,52 +93,159 @@ static int64_t now_of(const struct cloak__lane *lane)
 	return cloak__clock_mono_ms(lane->o.clock);
 }
 
-/* ---- fork ---- */
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What is left until the deadline, at least 0; both may be anything. */
+static int64_t left_of(int64_t now, int64_t deadline_ms)
+{
+	if (now >= deadline_ms)
+		return 0;
+	return (uint64_t)deadline_ms - (uint64_t)now > INT64_MAX ? INT64_MAX : deadline_ms - now;
+}
+
+/* ---- lock, fork ---- */
+
+static void lock(struct cloak__lane *lane)
+{
+	pthread_mutex_lock(&lane->mutex);
+	lane->locked = 1;
+}
+
+static void unlock(struct cloak__lane *lane)
+{
+	lane->locked = 0;
+	pthread_mutex_unlock(&lane->mutex);
+}
+
+static int init_waits(struct cloak__lane *lane)
+{
+	size_t i;
+
+	if (pthread_mutex_init(&lane->mutex, NULL) != 0)
+		return 0;
+	for (i = 0; i < WORDS; i++) {
+		if (cloak__wake_init(&lane->words[i]) != CLOAK_OK)
+			goto undo;
+	}
+	if (cloak__wake_init(&lane->state) == CLOAK_OK)
+		return 1;
+undo:
+	while (i-- > 0)
+		cloak__wake_destroy(&lane->words[i]);
+	pthread_mutex_destroy(&lane->mutex);
+	return 0;
+}
 
 /* After a fork everything but the descriptor's number is suspect: another thread of the parent may
- * have held the mutex, or the turn in the middle of a change. */
-static void start_anew(struct cloak__lane *lane, long pid)
+ * have held the mutex, in the middle of a change. */
+static void start_anew(struct cloak__lane *lane, uint64_t mark)
 {
-	int torn = cloak__turn_is_taken(&lane->turn);
-
-	/* close() alone: no byte may go out on what is still the parent's connection. */
+	/* No byte may go out on what is still the parent's connection. */
 	cloak__transport_close(&lane->transport);
 	/* Commands in it belong to threads that do not exist here: they are not completed. What a
 	 * thread was changing is left as it is, and its memory with it. */
-	if (!torn)
+	if (!lane->locked && lane->inside == 0)
 		cloak__conn_free(lane->conn);
 	lane->conn = NULL;
+	lane->opening = lane->locked = lane->writing = lane->leading = lane->broken = 0;
+	lane->mid_batch = 0;
+	lane->inside = 0;
 	lane->cause.status = CLOAK_OK;
 	lane->backoff_ms = 0;
-	lane->jitter ^= (uint64_t)pid << 32;
+	lane->jitter ^= mark;
+	atomic_store(&lane->suspicions, 0);
+	atomic_store(&lane->vacant, 0);
 	/* Cannot fail where it did not in the parent: nothing in it asks for memory. */
-	(void)cloak__turn_init(&lane->turn);
+	(void)init_waits(lane);
 }
 
 /* Make the lane this process's. Of several threads of a child one does it. */
 static void check_process(struct cloak__lane *lane)
 {
-	long self = (long)getpid();
-	long seen = atomic_load(&lane->pid);
+	uint64_t self = cloak__process_mark();
+	uint64_t seen = atomic_load_explicit(&lane->process, memory_order_acquire);
 
 	while (seen != self) {
-		if (seen != 0 && atomic_compare_exchange_weak(&lane->pid, &seen, 0)) {
+		if (seen != 0 && atomic_compare_exchange_weak(&lane->process, &seen, 0)) {
 			start_anew(lane, self);
-			atomic_store(&lane->pid, self);
+			atomic_store(&lane->process, self);
 			return;
 		}
 		if (seen == 0)
 			sched_yield();
-		seen = atomic_load(&lane->pid);
+		seen = atomic_load(&lane->process);
 	}
 }
 
-void cloak__lane_release(struct cloak__lane *lane)
+/* ---- waking, with the lock ---- */
+
+static void wake_state(struct cloak__lane *lane)
 {
-	cloak__turn_release(&lane->turn);
+	cloak__wake_change(&lane->state);
+	cloak__wake_kick(&lane->state, 1);
 }
 
-/* ---- the connection ---- */
+static void kick_words(struct cloak__lane *lane, uint32_t mask)
+{
+	size_t i;
+
+	for (i = 0; mask != 0; i++, mask >>= 1) {
+		if (mask & 1)
+			cloak__wake_kick(&lane->words[i], 1);
+	}
+}
+
+/* Hand finished commands back to their callers. Their words are changed; the mask says which, for they
+ * are to be kicked. */
+static uint32_t hand_back(struct cloak__lane *lane)
+{
+	struct cloak__command *command;
+	uint32_t mask = 0;
+
+	while ((command = cloak__conn_completed(lane->conn)) != NULL) {
+		mask |= 1u << command->batch % WORDS;
+		/* From here on it may be gone. */
+		atomic_store_explicit(&command->done, 1, memory_order_release);
+	}
+	for (uint32_t i = 0, m = mask; m != 0; i++, m >>= 1) {
+		if (m & 1)
+			cloak__wake_change(&lane->words[i]);
+	}
+	return mask;
+}
+
+/* This thread leaves: let go of the lock, and see that somebody leads while somebody waits. */
+static void depart(struct cloak__lane *lane)
+{
+	struct cloak__command *next = NULL;
+	struct cloak__wake *word = NULL;
+
+	if (!lane->leading) {
+		if (cloak__wake_sleepers(&lane->state) > 0)
+			wake_state(lane);
+		if (lane->conn != NULL)
+			next = cloak__conn_first_waiting(lane->conn);
+		atomic_store(&lane->vacant, next != NULL);
+	}
+	if (next != NULL) {
+		word = &lane->words[next->batch % WORDS];
+		cloak__wake_change(word);
+	}
+	unlock(lane);
+	if (word != NULL)
+		cloak__wake_kick(word, 0);
+}
+
+/* ---- the end of a connection, with the lock ---- */
+
+static void failed(struct cloak__lane *lane, const cloak_error *why)
+{
+	lane->failed_attempt = lane->attempt;
+	lane->failure = *why;
+}
 
 /* The attempt failed: none again before a random time from BACKOFF_MIN_MS to 3 x the last one. */
 static void back_off(struct cloak__lane *lane, const cloak_error *cause)
@@ -120,135 +262,307 @@ static void back_off(struct cloak__lane *lane, const cloak_error *cause)
 
 /* Complete what is queued with the cause and close. A connection that never was READY is a failed
  * attempt, if it was not for want of memory here; one that was is made anew at once. */
-static void drop(struct cloak__lane *lane, const cloak_error *cause)
+static void drop_now(struct cloak__lane *lane)
 {
+	const cloak_error *cause = &lane->broken_by;
+
 	cloak__conn_fail(lane->conn, cause);
+	kick_words(lane, hand_back(lane));
 	cloak__conn_free(lane->conn);
 	lane->conn = NULL;
+	lane->broken = lane->mid_batch = 0;
+	atomic_store(&lane->suspicions, 0);
 	cloak__transport_close(&lane->transport);
-	if (lane->ready_ms < 0 && cause->status != CLOAK_E_NOMEM)
-		back_off(lane, cause);
-	else if (now_of(lane) - lane->ready_ms >= STEADY_MS)
+	if (lane->ready_ms < 0) {
+		failed(lane, cause);
+		if (cause->status != CLOAK_E_NOMEM)
+			back_off(lane, cause);
+	} else if (now_of(lane) - lane->ready_ms >= STEADY_MS) {
 		lane->backoff_ms = 0;
+	}
+	wake_state(lane);
 }
 
-/* Put the label before the error and drop. Returns the error's status. */
-static cloak_status drop_labelled(struct cloak__lane *lane, cloak_error *error)
+/* The connection is no good any more. The first cause counts. */
+static void drop(struct cloak__lane *lane, const cloak_error *cause)
 {
-	if (error->status != CLOAK_E_NOMEM)
-		cloak__fail_prefix(error, "%s", lane->label);
-	drop(lane, error);
-	return error->status;
+	if (lane->conn == NULL || lane->broken)
+		return;
+	lane->broken = 1;
+	lane->broken_by = *cause;
+	if (lane->inside == 0)
+		drop_now(lane);
+	else
+		cloak__transport_interrupt(&lane->transport);
 }
 
-static cloak_status drop_because(struct cloak__lane *lane, cloak_status status, const char *what,
-				 cloak_error *error)
+static void drop_labelled(struct cloak__lane *lane, cloak_error *cause)
 {
-	cloak__fail(error, status, "%s", what);
-	return drop_labelled(lane, error);
+	if (cause->status != CLOAK_E_NOMEM)
+		cloak__fail_prefix(cause, "%s", lane->label);
+	drop(lane, cause);
 }
 
-static void drop_suspect(struct cloak__lane *lane)
+static void drop_because(struct cloak__lane *lane, cloak_status status, const char *what)
 {
 	cloak_error error;
 
-	drop_because(lane, CLOAK_E_PROTOCOL, "closed, because its replies do not fit", &error);
+	cloak__fail(&error, status, "%s", what);
+	drop_labelled(lane, &error);
 }
+
+/* Around I/O. After leave() the connection may be another, or none. */
+static void enter(struct cloak__lane *lane)
+{
+	lane->inside++;
+	unlock(lane);
+}
+
+static void leave(struct cloak__lane *lane)
+{
+	lock(lane);
+	lane->inside--;
+	if (lane->broken && lane->inside == 0)
+		drop_now(lane);
+}
+
+static int is_up(const struct cloak__lane *lane)
+{
+	return lane->conn != NULL && !lane->broken;
+}
+
+/* ---- the writer ---- */
 
 /* Send what the socket takes. */
-static cloak_status flush(struct cloak__lane *lane, cloak_error *error)
+static void flush(struct cloak__lane *lane)
 {
-	size_t len, sent;
+	cloak_error error;
+	size_t len, sent = 0;
 	const uint8_t *p;
 
-	while ((p = cloak__conn_output(lane->conn, &len)) != NULL) {
-		if (cloak__transport_send(&lane->transport, p, len, &sent, error) != CLOAK_OK)
-			return drop_labelled(lane, error);
-		cloak__conn_sent(lane->conn, sent, now_of(lane));
-		if (sent < len)
-			break; /* the socket is full */
+	if (lane->writing || !is_up(lane))
+		return;
+	lane->writing = 1;
+	if (lane->crowd >= YIELD_IN_FLIGHT * CROWD_SCALE &&
+	    cloak__conn_state(lane->conn) == CLOAK__CONN_READY) {
+		enter(lane);
+		sched_yield();
+		leave(lane);
 	}
-	return CLOAK_OK;
+	while (is_up(lane) && (p = cloak__conn_output(lane->conn, &len)) != NULL) {
+		cloak_status status;
+
+		if (!lane->mid_batch)
+			lane->batch++;
+		enter(lane);
+		status = cloak__transport_send(&lane->transport, p, len, &sent, &error);
+		leave(lane);
+		if (!is_up(lane))
+			break;
+		if (status != CLOAK_OK) {
+			drop_labelled(lane, &error);
+			break;
+		}
+		cloak__conn_sent(lane->conn, sent, now_of(lane));
+		lane->mid_batch = sent < len;
+		if (lane->mid_batch)
+			break; /* the socket is full: the leader sends the rest */
+	}
+	lane->writing = 0;
 }
 
-/* Bytes came in. */
-static cloak_status take_input(struct cloak__lane *lane, size_t got, cloak_error *error)
+/* ---- the leader ---- */
+
+/* Bytes came in: take them in, a slice with each hold of the lock, so that others get in between. */
+static void take_input(struct cloak__lane *lane, size_t got)
 {
 	int64_t now = now_of(lane);
-	cloak_status status = cloak__conn_input(lane->conn, lane->input, got, now, error);
+	uint32_t mask = 0;
+	size_t at, n;
+	cloak_error error;
 
-	/* READY once TIME is known, though it may have failed by bytes that came right behind */
-	if (lane->ready_ms < 0 && cloak__conn_time_age_ms(lane->conn, now) != INT64_MAX) {
-		lane->ready_ms = now;
-		lane->cause.status = CLOAK_OK;
+	for (at = 0; at < got && is_up(lane); at += n) {
+		cloak_status status;
+
+		n = got - at < CLOAK__RESP_SLICE ? got - at : CLOAK__RESP_SLICE;
+		status = cloak__conn_input(lane->conn, lane->input + at, n, now, &error);
+		/* READY once TIME is known, though it may have failed by bytes that came right
+		 * behind */
+		if (lane->ready_ms < 0 && cloak__conn_time_age_ms(lane->conn, now) != INT64_MAX) {
+			lane->ready_ms = now;
+			lane->cause.status = CLOAK_OK;
+		}
+		if (status != CLOAK_OK) {
+			drop(lane, &error);
+			break;
+		}
+		mask |= hand_back(lane);
+		if (at + n < got) {
+			enter(lane);
+			leave(lane);
+		}
 	}
-	if (status != CLOAK_OK)
-		drop(lane, error);
-	return status;
+	if (cloak__wake_sleepers(&lane->state) > 0)
+		wake_state(lane);
+	if (mask != 0) {
+		enter(lane);
+		kick_words(lane, mask);
+		leave(lane);
+	}
 }
 
-/*
- * Send, then wait for bytes and take them in. CLOAK_OK: something moved, look again; CLOAK_E_TIMEOUT:
- * the deadline passed and the connection stays; else the connection is gone and this is why. Bytes
- * that are there already are taken in however late it is.
- */
-static cloak_status step(struct cloak__lane *lane, int64_t deadline_ms, cloak_error *error)
+/* Wait for bytes and take them in. 1: the time is up. Bytes that are there already are taken in
+ * however late it is. */
+static int receive(struct cloak__lane *lane, int64_t until_ms)
 {
-	int64_t stall = INT64_MAX, until = deadline_ms;
-	size_t unsent, got = 0;
-	cloak_status status = flush(lane, error);
+	struct cloak__transport *t = &lane->transport;
+	int64_t stall = INT64_MAX;
+	size_t got = 0;
+	int has_unsent = !lane->writing && cloak__conn_unsent(lane->conn) > 0;
+	cloak_status status;
+	cloak_error error;
 
-	if (status != CLOAK_OK)
-		return status;
-	cloak__conn_output(lane->conn, &unsent);
 	if (cloak__conn_in_flight(lane->conn) > 0)
 		stall = cloak__conn_last_progress_ms(lane->conn) + lane->o.stall_ms;
-	if (stall < until)
-		until = stall;
-	if (unsent > 0) {
-		status = cloak__transport_wait(&lane->transport,
-					       CLOAK__WAIT_READ | CLOAK__WAIT_WRITE, lane->o.clock,
-					       until);
+	enter(lane);
+	if (has_unsent) {
+		status = cloak__transport_wait(t, CLOAK__WAIT_READ | CLOAK__WAIT_WRITE,
+					       lane->o.clock, earlier(stall, until_ms));
 		if (status == CLOAK_OK)
-			status = cloak__transport_recv(&lane->transport, lane->input, INPUT_BYTES,
-						       &got, error);
+			status = cloak__transport_recv(t, lane->input, INPUT_BYTES, &got, &error);
 	} else {
-		status = cloak__transport_recv_until(&lane->transport, lane->input, INPUT_BYTES,
-						     &got, lane->o.clock, until, error);
+		status = cloak__transport_recv_until(t, lane->input, INPUT_BYTES, &got,
+						     lane->o.clock, earlier(stall, until_ms),
+						     &error);
 	}
-	if (status == CLOAK_E_TIMEOUT && stall <= deadline_ms)
-		return drop_because(lane, CLOAK_E_IO, "requests are open and nothing comes back",
-				    error);
-	if (status == CLOAK_E_TIMEOUT)
-		return status;
-	if (status != CLOAK_OK)
-		return drop_labelled(lane, error);
-	return got > 0 ? take_input(lane, got, error) : CLOAK_OK;
+	leave(lane);
+	if (!is_up(lane))
+		return 0;
+	if (status == CLOAK_E_TIMEOUT && stall <= until_ms)
+		drop_because(lane, CLOAK_E_IO, "requests are open and nothing comes back");
+	else if (status == CLOAK_E_TIMEOUT)
+		return 1;
+	else if (status != CLOAK_OK)
+		drop_labelled(lane, &error);
+	else if (got > 0)
+		take_input(lane, got);
+	return 0;
 }
 
-/* ---- acquire ---- */
+/* The transport is connected: begin the set-up. */
+static void start(struct cloak__lane *lane)
+{
+	cloak_error error;
+
+	lane->conn = cloak__conn_new(&lane->o.conn);
+	if (lane->conn != NULL)
+		cloak__conn_start(lane->conn, now_of(lane));
+	if (lane->conn == NULL || cloak__conn_state(lane->conn) == CLOAK__CONN_DEAD) {
+		cloak__conn_free(lane->conn);
+		lane->conn = NULL;
+		cloak__transport_close(&lane->transport);
+		cloak__fail_nomem(&error);
+		failed(lane, &error);
+	} else {
+		lane->ready_ms = -1;
+		lane->used_ms = now_of(lane);
+		lane->life = lane->life == UINT32_MAX ? 1 : lane->life + 1;
+	}
+	wake_state(lane);
+}
+
+/* Go on with connecting. 1: the time is up. */
+static int connect_on(struct cloak__lane *lane, int64_t until_ms)
+{
+	cloak_error error, worded;
+	cloak_status status;
+
+	enter(lane);
+	status = cloak__transport_connect(&lane->transport, until_ms, &error);
+	leave(lane);
+	if (status == CLOAK_E_TIMEOUT)
+		return 1;
+	lane->opening = 0;
+	if (status == CLOAK_OK) {
+		start(lane);
+		return 0;
+	}
+	if (error.status == CLOAK_E_NOMEM) {
+		cloak__fail_nomem(&worded);
+	} else {
+		/* "redis at " and the address, which the transport has put first */
+		cloak__fail(&worded, error.status, "redis at %s", error.text);
+		back_off(lane, &worded);
+	}
+	failed(lane, &worded);
+	wake_state(lane);
+	return 0;
+}
+
+/* Be the leader for one step. 1: the time is up and nothing moved; 0: look again. */
+static int lead(struct cloak__lane *lane, int64_t until_ms)
+{
+	int is_late = 0;
+
+	assert(!lane->leading);
+	lane->leading = 1;
+	atomic_store_explicit(&lane->vacant, 0, memory_order_relaxed);
+	if (lane->opening) {
+		is_late = connect_on(lane, until_ms);
+	} else {
+		flush(lane);
+		if (is_up(lane))
+			is_late = receive(lane, until_ms);
+	}
+	lane->leading = 0;
+	return is_late;
+}
+
+/* Sleep on a word until it changes. 1: the time is up. */
+static int sleep_on(struct cloak__lane *lane, struct cloak__wake *word, int64_t deadline_ms)
+{
+	uint32_t seq = cloak__wake_seq(word);
+	int is_late;
+
+	unlock(lane);
+	is_late = cloak__wake_sleep(word, seq, left_of(now_of(lane), deadline_ms));
+	lock(lane);
+	return is_late;
+}
+
+/* Let something happen: by leading one step, or by waiting for who does. 1: the time is up. */
+static int advance(struct cloak__lane *lane, int64_t deadline_ms)
+{
+	return lane->leading || (lane->broken && lane->inside > 0)
+		       ? sleep_on(lane, &lane->state, deadline_ms)
+		       : lead(lane, deadline_ms);
+}
+
+/* ---- getting a connection ---- */
 
 /* Close what is no good any more, before anything is sent on it. */
 static void weed_out(struct cloak__lane *lane, int64_t now)
 {
-	cloak_error error;
-	cloak_status status = CLOAK_OK;
-
-	if (lane->conn == NULL)
-		return;
-	/* Replies of the abandoned: swallow those that have come. */
-	while (status == CLOAK_OK && cloak__conn_in_flight(lane->conn) > 0)
-		status = step(lane, now, &error);
-	if (lane->conn == NULL)
+	if (!is_up(lane) || lane->leading || lane->writing)
 		return;
 	if (lane->ready_ms < 0 && now >= lane->setup_deadline_ms) {
-		drop_because(lane, CLOAK_E_UNAVAILABLE, "no answer to the set-up", &error);
+		(void)lead(lane, now);
+		if (is_up(lane) && !lane->leading && lane->ready_ms < 0)
+			drop_because(lane, CLOAK_E_UNAVAILABLE, "no answer to the set-up");
 		return;
 	}
 	/* Busy a moment ago, it is taken for alive: what has happened to it since shows in use. */
-	if (now - lane->used_ms > IDLE_CHECK_MS && cloak__conn_in_flight(lane->conn) == 0 &&
-	    cloak__transport_is_stale(&lane->transport))
-		drop_because(lane, CLOAK_E_IO, "connection closed by the server", &error);
+	if (now - lane->used_ms <= IDLE_CHECK_MS)
+		return;
+	/* Replies of the abandoned: swallow those that have come. */
+	while (is_up(lane) && !lane->leading && cloak__conn_in_flight(lane->conn) > 0) {
+		if (lead(lane, now))
+			break;
+	}
+	if (!is_up(lane) || lane->leading || lane->writing)
+		return;
+	if (cloak__conn_in_flight(lane->conn) == 0 && cloak__transport_is_stale(&lane->transport))
+		drop_because(lane, CLOAK_E_IO, "connection closed by the server");
 }
 
 /* In back-off: the cause of the last attempt. Credentials and settings that are refused keep their
@@ -262,118 +576,86 @@ static cloak_status refuse(const struct cloak__lane *lane, cloak_error *err)
 	return cloak__fail(err, status, "%s", lane->cause.text);
 }
 
-static cloak_status open_connection(struct cloak__lane *lane, int64_t deadline_ms, cloak_error *err)
+static cloak_status begin(struct cloak__lane *lane, cloak_error *err)
 {
-	cloak_error error, worded;
 	int64_t now = now_of(lane);
-	int64_t until = now + lane->o.connect_timeout_ms;
+	cloak_error error;
+	cloak_status status;
 
 	if (lane->cause.status != CLOAK_OK && now < lane->retry_ms)
 		return refuse(lane, err);
-	lane->setup_deadline_ms = until;
-	if (until > deadline_ms)
-		until = deadline_ms;
-	if (cloak__transport_open(&lane->transport, &lane->o.addr, lane->o.clock, until, &error) !=
-	    CLOAK_OK) {
-		/* "redis at " and the address, which the transport has put first */
-		if (error.status == CLOAK_E_NOMEM)
+	lane->setup_deadline_ms = now + lane->o.connect_timeout_ms;
+	status = cloak__transport_begin(&lane->transport, &lane->o.addr, lane->o.clock,
+					lane->setup_deadline_ms, &error);
+	if (status != CLOAK_OK) {
+		if (status == CLOAK_E_NOMEM)
 			return cloak__fail_nomem(err);
-		cloak__fail(&worded, error.status, "redis at %s", error.text);
-		back_off(lane, &worded);
-		return cloak__fail(err, worded.status, "%s", worded.text);
+		back_off(lane, &error);
+		cloak__fail_prefix(&lane->cause, "redis at");
+		return refuse(lane, err);
 	}
-	lane->conn = cloak__conn_new(&lane->o.conn);
-	if (lane->conn != NULL)
-		cloak__conn_start(lane->conn, now_of(lane));
-	if (lane->conn == NULL || cloak__conn_state(lane->conn) == CLOAK__CONN_DEAD) {
-		cloak__conn_free(lane->conn);
-		lane->conn = NULL;
-		cloak__transport_close(&lane->transport);
-		return cloak__fail_nomem(err);
-	}
-	lane->ready_ms = -1;
-	lane->used_ms = now;
-	lane->life = lane->life == UINT32_MAX ? 1 : lane->life + 1;
+	lane->attempt++;
+	lane->opening = 1;
 	return CLOAK_OK;
 }
 
-/* Drive the set-up as far as is asked for. */
-static cloak_status set_up(struct cloak__lane *lane, int ready, int64_t deadline_ms,
-			   cloak_error *err)
+/* 1 if the connection is as far as is asked for. */
+static int is_far_enough(const struct cloak__lane *lane, int needs_time)
 {
-	int64_t until =
-		lane->setup_deadline_ms < deadline_ms ? lane->setup_deadline_ms : deadline_ms;
-	cloak_error error;
-	cloak_status status = CLOAK_OK;
-
-	while (status == CLOAK_OK && !(ready ? cloak__conn_state(lane->conn) == CLOAK__CONN_READY
-					     : cloak__conn_accepts(lane->conn)))
-		status = step(lane, until, &error);
-	if (status == CLOAK_OK)
-		return CLOAK_OK;
-	if (status == CLOAK_E_TIMEOUT) {
-		/* The caller's time is up; the connection may go on if its own is not. */
-		if (until == deadline_ms && until < lane->setup_deadline_ms)
-			return cloak__fail(err, CLOAK_E_TIMEOUT,
-					   "%s: no answer to the set-up in time", lane->label);
-		drop_because(lane, CLOAK_E_UNAVAILABLE, "no answer to the set-up", &error);
-	}
-	if (err != NULL)
-		*err = error;
-	return error.status;
+	if (!is_up(lane))
+		return 0;
+	return needs_time ? cloak__conn_state(lane->conn) == CLOAK__CONN_READY
+			  : cloak__conn_accepts(lane->conn);
 }
 
-/* With the turn: get a connection that is fit for use. */
-static cloak_status get_ready(struct cloak__lane *lane, int ready, int64_t deadline_ms,
+static cloak_status too_late(const struct cloak__lane *lane, cloak_error *err)
+{
+	const char *what = "no time left";
+
+	if (lane->opening)
+		what = "not connected in time";
+	else if (is_up(lane))
+		what = "no answer to the set-up in time";
+	return cloak__fail(err, CLOAK_E_TIMEOUT, "%s: %s", lane->label, what);
+}
+
+/* Get a connection that is fit for use. */
+static cloak_status get_ready(struct cloak__lane *lane, int needs_time, int64_t deadline_ms,
 			      cloak_error *err)
 {
 	int64_t now = now_of(lane);
-	cloak_status status = CLOAK_OK;
+	cloak_status status;
 
 	if (now >= deadline_ms)
 		return cloak__fail(err, CLOAK_E_TIMEOUT, "%s: no time left", lane->label);
-	if (atomic_load(&lane->suspect_life) != 0) {
-		uint32_t life = atomic_exchange(&lane->suspect_life, 0);
-
-		if (lane->conn != NULL && lane->life == life)
-			drop_suspect(lane);
-	}
 	weed_out(lane, now);
-	if (lane->conn == NULL)
-		status = open_connection(lane, deadline_ms, err);
-	if (status == CLOAK_OK)
-		status = set_up(lane, ready, deadline_ms, err);
-	if (status != CLOAK_OK)
-		return status;
-	/* It shares the next request's packet. No memory for it: there will be other times. */
-	now = now_of(lane);
-	if (lane->ready_ms >= 0 && cloak__conn_time_age_ms(lane->conn, now) > TIME_MAX_AGE_MS)
-		(void)cloak__conn_ask_time(lane->conn, now);
-	return CLOAK_OK;
-}
+	while (!is_far_enough(lane, needs_time)) {
+		uint32_t attempt;
+		int is_late;
 
-cloak_status cloak__lane_acquire(struct cloak__lane *lane, int ready, int64_t deadline_ms,
-				 uint32_t *life, int64_t *shard_now_ms, cloak_error *err)
-{
-	cloak_status status;
-
-	*life = 0;
-	*shard_now_ms = 0;
-	check_process(lane);
-	if (cloak__turn_take(&lane->turn, lane->o.clock, deadline_ms) != CLOAK_OK)
-		return cloak__fail(err, CLOAK_E_TIMEOUT, "%s: other calls kept the connection busy",
-				   lane->label);
-	status = get_ready(lane, ready, deadline_ms, err);
-	if (status != CLOAK_OK) {
-		cloak__lane_release(lane);
-		return status;
+		if (lane->conn == NULL && !lane->opening) {
+			status = begin(lane, err);
+			if (status != CLOAK_OK)
+				return status;
+		}
+		attempt = lane->attempt;
+		is_late = advance(lane, earlier(deadline_ms, lane->setup_deadline_ms));
+		if (lane->failed_attempt == attempt && !is_up(lane))
+			return cloak__fail(err, lane->failure.status, "%s", lane->failure.text);
+		now = now_of(lane);
+		if (is_late && is_up(lane) && !lane->leading && lane->ready_ms < 0 &&
+		    deadline_ms > lane->setup_deadline_ms) {
+			drop_because(lane, CLOAK_E_UNAVAILABLE, "no answer to the set-up");
+			continue;
+		}
+		/* The caller's time is up; the connection may go on if its own is not. */
+		if (now >= deadline_ms || (is_late && deadline_ms <= lane->setup_deadline_ms))
+			return too_late(lane, err);
 	}
-	*life = lane->life;
-	*shard_now_ms = cloak__conn_shard_now_ms(lane->conn, now_of(lane));
 	return CLOAK_OK;
 }
 
-/* ---- commands ---- */
+/* ---- what callers do ---- */
 
 static void answer(struct cloak__command *command, const cloak_error *error)
 {
@@ -382,70 +664,184 @@ static void answer(struct cloak__command *command, const cloak_error *error)
 	command->status = error->status;
 	command->error = *error;
 	command->finished = 1;
+	atomic_store_explicit(&command->done, 1, memory_order_release);
 }
 
-void cloak__lane_submit(struct cloak__lane *lane, const struct cloak__job *job)
+cloak_status cloak__lane_ready(struct cloak__lane *lane, int needs_time, int64_t deadline_ms,
+			       uint32_t *life, int64_t *shard_now_ms, cloak_error *err)
 {
-	cloak_error error;
 	cloak_status status;
 
-	assert(job->command == NULL || !job->command->finished);
-	/* The connection broke under an earlier command of the same turn. */
-	if (lane->conn == NULL) {
-		cloak__fail(&error, CLOAK_E_IO, "%s: the connection broke", lane->label);
-		answer(job->command, &error);
-		return;
+	*life = 0;
+	*shard_now_ms = 0;
+	check_process(lane);
+	lock(lane);
+	status = get_ready(lane, needs_time, deadline_ms, err);
+	if (status == CLOAK_OK) {
+		*life = lane->life;
+		*shard_now_ms = cloak__conn_shard_now_ms(lane->conn, now_of(lane));
 	}
-	status = cloak__conn_submit(lane->conn, job->command, job->replies, job->bytes, job->len,
-				    now_of(lane));
-	if (status == CLOAK_E_NOMEM)
-		cloak__fail_nomem(&error);
-	else if (status != CLOAK_OK)
-		cloak__fail(&error, CLOAK_E_UNAVAILABLE, "%s: too much is waiting to be sent",
-			    lane->label);
-	if (status != CLOAK_OK) {
-		answer(job->command, &error);
-		return;
-	}
-	/* A failure has completed the command. */
-	(void)flush(lane, &error);
+	depart(lane);
+	return status;
 }
 
-void cloak__lane_drive(struct cloak__lane *lane, struct cloak__command *command,
-		       int64_t deadline_ms)
+/* Append a job, waiting for room until the deadline. */
+static cloak_status append(struct cloak__lane *lane, struct cloak__job *job, int64_t deadline_ms,
+			   cloak_error *err)
+{
+	cloak_status status;
+	int is_late = 0;
+
+	for (;;) {
+		int64_t now;
+
+		status = get_ready(lane, job->needs_time, deadline_ms, err);
+		if (status != CLOAK_OK)
+			return status;
+		now = now_of(lane);
+		/* It shares the request's packet. No memory for it: there will be other times. */
+		if (lane->ready_ms >= 0 &&
+		    cloak__conn_time_age_ms(lane->conn, now) > TIME_MAX_AGE_MS)
+			(void)cloak__conn_ask_time(lane->conn, now);
+		status = cloak__conn_put(lane->conn, job->command, job->replies, job->format,
+					 job->user, now);
+		if (status != CLOAK_E_BUSY)
+			break;
+		if (is_late)
+			return cloak__fail(err, CLOAK_E_UNAVAILABLE,
+					   "%s: too much is waiting to be sent", lane->label);
+		flush(lane);
+		is_late = advance(lane, deadline_ms);
+	}
+	if (status != CLOAK_OK)
+		return cloak__fail_nomem(err);
+	job->life = lane->life;
+	if (job->command != NULL)
+		job->command->batch = lane->batch;
+	return CLOAK_OK;
+}
+
+void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_t count,
+			int64_t deadline_ms)
 {
 	cloak_error error;
-	cloak_status status = CLOAK_OK;
+	size_t i;
 
-	lane->used_ms = now_of(lane);
-	while (!command->finished && lane->conn != NULL && status == CLOAK_OK) {
-		/* Late bytes get one look, so that an endless stream of them has its end. */
-		int late = lane->used_ms >= deadline_ms;
-
-		status = step(lane, deadline_ms, &error);
-		lane->used_ms = now_of(lane);
-		if (late && status == CLOAK_OK)
-			status = CLOAK_E_TIMEOUT;
+	check_process(lane);
+	lock(lane);
+	for (i = 0; i < count; i++) {
+		assert(jobs[i].command == NULL || !jobs[i].command->finished);
+		jobs[i].life = 0;
+		if (append(lane, &jobs[i], deadline_ms, &error) != CLOAK_OK)
+			answer(jobs[i].command, &error);
 	}
-	if (command->finished)
-		return;
-	assert(lane->conn != NULL && status == CLOAK_E_TIMEOUT);
+	if (is_up(lane)) {
+		uint32_t due = (uint32_t)cloak__conn_in_flight(lane->conn);
+
+		lane->used_ms = now_of(lane);
+		lane->crowd += due - lane->crowd / CROWD_SCALE;
+		flush(lane);
+	}
+	/* Who was woken to lead does so; there is nobody to be woken unless this thread has led. */
+	if (atomic_load_explicit(&lane->vacant, memory_order_relaxed))
+		unlock(lane);
+	else
+		depart(lane);
+}
+
+/* The deadline has passed. */
+static void give_up(struct cloak__lane *lane, struct cloak__command *command)
+{
+	cloak_error error;
+
 	cloak__conn_abandon(lane->conn, command);
+	if (command->finished) {
+		atomic_store_explicit(&command->done, 1, memory_order_release);
+		return;
+	}
 	cloak__fail(&error, CLOAK_E_TIMEOUT, "%s: no answer in time", lane->label);
 	answer(command, &error);
 }
 
-void cloak__lane_suspect(struct cloak__lane *lane, uint32_t life, int64_t deadline_ms)
+static int is_done(struct cloak__command *command)
+{
+	return atomic_load_explicit(&command->done, memory_order_acquire) != 0;
+}
+
+void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command, int64_t deadline_ms)
+{
+	int is_late = 0;
+
+	if (is_done(command))
+		return;
+	lock(lane);
+	command->waiting = 1;
+	while (!is_done(command) && !is_late) {
+		struct cloak__wake *word = &lane->words[command->batch % WORDS];
+		uint32_t seq;
+
+		if (!lane->leading && !lane->broken) {
+			/* Late bytes get one look, so that an endless stream of them has its end. */
+			is_late = now_of(lane) >= deadline_ms;
+			is_late |= lead(lane, deadline_ms);
+			continue;
+		}
+		seq = cloak__wake_seq(word);
+		unlock(lane);
+		is_late = cloak__wake_sleep(word, seq, left_of(now_of(lane), deadline_ms));
+		/* Without the lock, unless the role of the leader was meant for this thread. */
+		if (is_done(command) && !atomic_load(&lane->vacant))
+			return;
+		lock(lane);
+	}
+	if (!is_done(command))
+		give_up(lane, command);
+	if (lane->conn != NULL)
+		lane->used_ms = now_of(lane);
+	depart(lane);
+}
+
+/* ---- suspicion ---- */
+
+static void drop_suspect(struct cloak__lane *lane)
+{
+	drop_because(lane, CLOAK_E_PROTOCOL, "closed, because its replies do not fit");
+}
+
+void cloak__lane_drop(struct cloak__lane *lane, uint32_t life)
 {
 	check_process(lane);
-	if (cloak__turn_take(&lane->turn, lane->o.clock, deadline_ms) != CLOAK_OK) {
-		/* Too late for this caller, not for the connection: whoever is next closes it. */
-		atomic_store(&lane->suspect_life, life);
-		return;
-	}
-	if (lane->conn != NULL && lane->life == life)
+	lock(lane);
+	if (is_up(lane) && lane->life == life)
 		drop_suspect(lane);
-	cloak__lane_release(lane);
+	unlock(lane);
+}
+
+void cloak__lane_suspect(struct cloak__lane *lane, uint32_t life)
+{
+	check_process(lane);
+	lock(lane);
+	if (is_up(lane) && lane->life == life)
+		atomic_fetch_add(&lane->suspicions, 1);
+	unlock(lane);
+}
+
+void cloak__lane_judge(struct cloak__lane *lane, uint32_t life, int guilty)
+{
+	check_process(lane);
+	lock(lane);
+	if (is_up(lane) && lane->life == life) {
+		if (atomic_load(&lane->suspicions) > 0)
+			atomic_fetch_sub(&lane->suspicions, 1);
+		if (guilty)
+			drop_suspect(lane);
+	}
+	unlock(lane);
+}
+
+int cloak__lane_is_suspect(struct cloak__lane *lane)
+{
+	return atomic_load_explicit(&lane->suspicions, memory_order_acquire) > 0;
 }
 
 /* ---- life ---- */
@@ -474,38 +870,38 @@ cloak_status cloak__lane_new(const struct cloak__lane_options *o, struct cloak__
 		return cloak__fail_nomem(err);
 	lane->o = *o;
 	make_label(lane);
-	cloak__buf_init(&lane->scratch, o->conn.max_reply + SCRATCH_EXTRA, 0);
 	cloak__transport_init(&lane->transport);
-	if (cloak__turn_init(&lane->turn) != CLOAK_OK) {
+	if (!init_waits(lane)) {
 		cloak__free(lane);
 		return cloak__fail_nomem(err);
 	}
 	/* Lanes of one process and of several start their back-off apart. */
 	lane->jitter = (uint64_t)(uintptr_t)lane ^ (uint64_t)cloak__clock_wall_ms(o->clock) ^
 		       (uint64_t)getpid() << 32;
-	atomic_init(&lane->pid, (long)getpid());
+	atomic_init(&lane->process, cloak__process_mark());
 	*out = lane;
 	return CLOAK_OK;
 }
 
 void cloak__lane_free(struct cloak__lane *lane)
 {
+	size_t i;
+
 	if (lane == NULL)
 		return;
 	check_process(lane);
+	assert(lane->inside == 0);
 	if (lane->conn != NULL) {
 		const cloak_error closed = {.status = CLOAK_E_CLOSED, .text = "closed"};
 
 		cloak__conn_fail(lane->conn, &closed);
+		(void)hand_back(lane);
 		cloak__conn_free(lane->conn);
 	}
 	cloak__transport_close(&lane->transport);
-	cloak__buf_free(&lane->scratch);
-	cloak__turn_destroy(&lane->turn);
+	for (i = 0; i < WORDS; i++)
+		cloak__wake_destroy(&lane->words[i]);
+	cloak__wake_destroy(&lane->state);
+	pthread_mutex_destroy(&lane->mutex);
 	cloak__free(lane);
-}
-
-struct cloak__buf *cloak__lane_scratch(struct cloak__lane *lane)
-{
-	return &lane->scratch;
 }

@@ -8,17 +8,17 @@
 #include "transport.h"
 
 /*
- * A lane is an address, at most one connection to it, and the rules for making the next one.
- * One caller at a time drives it (the others wait for their turn, each no longer than its own
- * deadline).
+ * A lane is an address, at most one connection to it, and the rules for making the next one. Any
+ * number of threads use it at once: what they submit is sent together, and one of them reads the
+ * replies of all.
  *
  * Reconnect: the first attempt is at once. After a failed one the lane is in back-off: calls fail
  * at once with CLOAK_E_UNAVAILABLE (CLOAK_E_AUTH and CLOAK_E_CONFIG stay what they are) and the
  * cause of the last attempt, until a time drawn from 50 ms .. 3 x the last back-off, at most 2 s.
  * A connection that was READY for 10 s resets it.
  *
- * fork: the first call in a child finds another process id, closes the descriptor without a byte
- * and starts anew.
+ * fork: the first call in a child finds itself in another process, closes the descriptor without a
+ * byte and starts anew.
  */
 
 struct cloak__lane_options {
@@ -33,36 +33,42 @@ struct cloak__lane;
 
 cloak_status cloak__lane_new(const struct cloak__lane_options *o, struct cloak__lane **out,
 			     cloak_error *err);
+/* No call may be under way. */
 void cloak__lane_free(struct cloak__lane *lane);
 
-/* What is to be run: `bytes` are appended as a whole. */
+/* What is to be run: one command as a whole. */
 struct cloak__job {
 	struct cloak__command *command; /* NULL: forget the replies */
 	unsigned replies;
-	const void *bytes;
-	size_t len;
+	uint8_t needs_time; /* not before the shard's time is known */
+	cloak__format_fn format;
+	const void *user;
+	uint32_t life; /* out: the number of the connection, 1 and up; 0: none */
 };
 
-/* Get the lane for this thread, connected: to CLOAK__CONN_READY when `ready` is set (the shard's time is
- * known), else to SETUP, so that the first command shares the set-up's packet. CLOAK_E_TIMEOUT,
+/* Connect, unless the lane is; with needs_time wait until the shard's time is known. CLOAK_E_TIMEOUT,
  * CLOAK_E_UNAVAILABLE, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER, CLOAK_E_PROTOCOL, CLOAK_E_IO,
- * CLOAK_E_NOMEM; the lane is held only after CLOAK_OK. *life is the number of the connection, 1 and
- * up. */
-cloak_status cloak__lane_acquire(struct cloak__lane *lane, int ready, int64_t deadline_ms,
-				 uint32_t *life, int64_t *shard_now_ms, cloak_error *err);
-void cloak__lane_release(struct cloak__lane *lane);
+ * CLOAK_E_NOMEM. */
+cloak_status cloak__lane_ready(struct cloak__lane *lane, int needs_time, int64_t deadline_ms,
+			       uint32_t *life, int64_t *shard_now_ms, cloak_error *err);
 
-/* Only while held: a buffer to format requests in, kept from call to call. */
-struct cloak__buf *cloak__lane_scratch(struct cloak__lane *lane);
-/* Only while held: append, and send what the socket takes. Failures are the command's answer. */
-void cloak__lane_submit(struct cloak__lane *lane, const struct cloak__job *job);
-/* Only while held: move bytes until the command is finished or the deadline has passed; then it is
- * abandoned and answered CLOAK_E_TIMEOUT (maybe_sent tells). */
-void cloak__lane_drive(struct cloak__lane *lane, struct cloak__command *command,
-		       int64_t deadline_ms);
+/* Connect, unless the lane is, append the jobs and send. Waits for the connection and for room in the
+ * queue, not for replies. Whatever fails is the commands' answer; it may be there when this returns. */
+void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_t count,
+			int64_t deadline_ms);
+/* Wait until a submitted command is finished or the deadline has passed; then it is abandoned and
+ * answered CLOAK_E_TIMEOUT (maybe_sent tells). */
+void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command,
+		      int64_t deadline_ms);
 
-/* Close the connection with that number, if it is still the one in use. Waits for its turn no
- * longer than the deadline. */
-void cloak__lane_suspect(struct cloak__lane *lane, uint32_t life, int64_t deadline_ms);
+/* The bytes that connection gave do not open: until there is a verdict, others are to be preferred
+ * to it. Does nothing when it is in use no more. */
+void cloak__lane_suspect(struct cloak__lane *lane, uint32_t life);
+/* The verdict to one suspicion: guilty closes the connection. */
+void cloak__lane_judge(struct cloak__lane *lane, uint32_t life, int guilty);
+/* 1 while there is a suspicion. */
+int cloak__lane_is_suspect(struct cloak__lane *lane);
+/* Close the connection with that number, if it is still the one in use. */
+void cloak__lane_drop(struct cloak__lane *lane, uint32_t life);
 
 #endif

@@ -34,6 +34,8 @@ struct cloak__op {
 	/* load: the bytes that did not open, kept to be compared with a second read */
 	uint8_t *held;
 	size_t held_len;
+	struct cloak_origin suspect; /* where they came from, ... */
+	uint8_t is_suspecting;       /* ... not judged yet */
 	/* save, re-seal */
 	struct cloak__buf plaintext, sealed;
 	int64_t ttl_ms;

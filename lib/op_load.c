@@ -16,7 +16,8 @@
  *    └ failed ── retry or fail
  *
  * Bytes that do not open may be another request's reply, so the connection they came from is under
- * suspicion until a second read on a fresh one brings the same bytes.
+ * suspicion until a second read, on another one, has its verdict: the same bytes are a corrupt record,
+ * and the connection goes on; anything else closes it.
  */
 
 enum { START, READ, RESEAL };
@@ -30,14 +31,29 @@ static cloak_status verdict(struct cloak__op *op, cloak_status st)
 	return st;
 }
 
+/* There is a verdict on the connection the first bytes came from. */
+static void judge(struct cloak__op *op, int guilty)
+{
+	struct cloak_store *store = op->store;
+
+	store->backend->judge(store->backend_state, op->suspect, guilty);
+	op->is_suspecting = 0;
+}
+
 static cloak_status second_read(struct cloak__op *op, cloak_status st)
 {
 	struct cloak_store *store = op->store;
 
 	if (op->held) {
-		if (op->held_len == op->req.out_len &&
-		    memcmp(op->held, op->req.out, op->held_len) == 0)
+		int same = op->held_len == op->req.out_len &&
+			   memcmp(op->held, op->req.out, op->held_len) == 0;
+
+		judge(op, !same);
+		if (same)
 			return verdict(op, st);
+		/* nor is the second to be trusted */
+		store->backend->suspect(store->backend_state, op->req.origin);
+		store->backend->judge(store->backend_state, op->req.origin, 1);
 		return cloak__fail(
 			&op->error, CLOAK_E_PROTOCOL,
 			"two reads of one session gave different bytes, none of which open");
@@ -48,7 +64,9 @@ static cloak_status second_read(struct cloak__op *op, cloak_status st)
 	if (!op->held) { /* an empty value needs no second look */
 		return verdict(op, st);
 	}
-	store->backend->suspect(store->backend_state, op->req.origin);
+	op->suspect = op->req.origin;
+	op->is_suspecting = 1;
+	store->backend->suspect(store->backend_state, op->suspect);
 	cloak__op_request(op, CLOAK_REQ_GET, op->session->name);
 	op->req.flags = CLOAK_REQ_FRESH;
 	return CLOAK__PENDING;
@@ -137,7 +155,7 @@ static cloak_status examine(struct cloak__op *op)
 	return loaded(op, plaintext, plaintext_len);
 }
 
-cloak_status cloak__op_load(struct cloak__op *op)
+static cloak_status step(struct cloak__op *op)
 {
 	switch (op->state) {
 	case START:
@@ -155,4 +173,15 @@ cloak_status cloak__op_load(struct cloak__op *op)
 		return CLOAK_NOT_FOUND;
 	}
 	return cloak__op_may_retry(op) ? cloak__op_again(op) : cloak__op_fail(op);
+}
+
+cloak_status cloak__op_load(struct cloak__op *op)
+{
+	cloak_status st = step(op);
+
+	/* The second read opened, found nothing or failed: either way the first bytes were not this
+	 * session's, or nobody can tell. */
+	if (op->is_suspecting && op->held && st != CLOAK__PENDING)
+		judge(op, 1);
+	return st;
 }

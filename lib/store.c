@@ -38,6 +38,9 @@ static void fill_env(struct cloak_store *store)
 	env->connect_timeout_ms = s->connect_timeout_ms;
 	env->max_size = s->max_size + CLOAK__TAG_BYTES + CLOAK__BOX_BYTES;
 	env->memory_limit = s->memory_limit;
+	env->lanes = (int32_t)s->lanes;
+	env->replicas = (int32_t)s->replicas;
+	env->replicas_timeout_ms = s->replicas_timeout_ms;
 }
 
 cloak_status cloak__store_open_with(const struct cloak_config *config,

@@ -305,14 +305,32 @@ static cloak_status open_tcp(struct cloak__transport *t, const struct cloak__add
 	return number == 0 ? CLOAK_OK : unavailable(addr, number, err);
 }
 
-cloak_status cloak__transport_open(struct cloak__transport *t, const struct cloak__addr *addr,
-				   const struct cloak__clock *clock, int64_t deadline_ms,
-				   cloak_error *err)
+cloak_status cloak__transport_begin(struct cloak__transport *t, const struct cloak__addr *addr,
+				    const struct cloak__clock *clock, int64_t deadline_ms,
+				    cloak_error *err)
 {
+	(void)err;
 	assert(t->fd < 0);
-	if (addr->path[0] != '\0')
-		return open_unix(t, addr, clock, deadline_ms, err);
-	return open_tcp(t, addr, clock, deadline_ms, err);
+	t->addr = addr;
+	t->clock = clock;
+	t->deadline_ms = deadline_ms;
+	return CLOAK_OK;
+}
+
+cloak_status cloak__transport_connect(struct cloak__transport *t, int64_t until_ms,
+				      cloak_error *err)
+{
+	int64_t deadline_ms = until_ms < t->deadline_ms ? until_ms : t->deadline_ms;
+
+	if (t->addr->path[0] != '\0')
+		return open_unix(t, t->addr, t->clock, deadline_ms, err);
+	return open_tcp(t, t->addr, t->clock, deadline_ms, err);
+}
+
+void cloak__transport_interrupt(struct cloak__transport *t)
+{
+	if (t->fd >= 0)
+		(void)shutdown(t->fd, SHUT_RDWR);
 }
 
 /* ---- bytes ---- */

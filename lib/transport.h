@@ -19,16 +19,24 @@ struct cloak__addr {
 struct cloak__transport {
 	int fd;
 	int recv_timeout_ms; /* what SO_RCVTIMEO is set to; 0: not set */
+	const struct cloak__addr *addr;
+	const struct cloak__clock *clock;
+	int64_t deadline_ms;
 };
 
 void cloak__transport_init(struct cloak__transport *t);
 
-/* Connect, trying each address the name has, all within the deadline. CLOAK_E_UNAVAILABLE (refused,
- * no such socket, unreachable, backlog full until the deadline, name unknown), CLOAK_E_NOMEM. The
- * message names the address and the cause. */
-cloak_status cloak__transport_open(struct cloak__transport *t, const struct cloak__addr *addr,
-				   const struct cloak__clock *clock, int64_t deadline_ms,
-				   cloak_error *err);
+/* Begin to connect; nothing waits. CLOAK_E_UNAVAILABLE, CLOAK_E_NOMEM. */
+cloak_status cloak__transport_begin(struct cloak__transport *t, const struct cloak__addr *addr,
+				    const struct cloak__clock *clock, int64_t deadline_ms,
+				    cloak_error *err);
+/* Go on, waiting no longer than until_ms. CLOAK_OK: connected; CLOAK_E_TIMEOUT: not yet, call again; else
+ * it failed for good: CLOAK_E_UNAVAILABLE (refused, no such socket, unreachable, backlog full until the
+ * deadline, name unknown), CLOAK_E_NOMEM. The message names the address and the cause. */
+cloak_status cloak__transport_connect(struct cloak__transport *t, int64_t until_ms,
+				      cloak_error *err);
+/* Wake the threads that wait in a call below: they find the connection at its end. For any thread. */
+void cloak__transport_interrupt(struct cloak__transport *t);
 /* Close the socket at once; nothing is sent. */
 void cloak__transport_close(struct cloak__transport *t);
 

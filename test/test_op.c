@@ -138,6 +138,13 @@ static void fake_suspect(void *state, struct cloak_origin origin)
 	(void)origin;
 }
 
+static void fake_judge(void *state, struct cloak_origin origin, int guilty)
+{
+	(void)state;
+	(void)origin;
+	(void)guilty;
+}
+
 static const struct cloak_backend fake_backend = {
 	.size = sizeof(struct cloak_backend),
 	.scheme = "fake",
@@ -146,6 +153,7 @@ static const struct cloak_backend fake_backend = {
 	.submit = fake_submit,
 	.wait = fake_wait,
 	.suspect = fake_suspect,
+	.judge = fake_judge,
 };
 
 static cloak_store *store;

@@ -48,12 +48,13 @@ enum { CLOAK_REQ_READY = 1, CLOAK_REQ_GET, CLOAK_REQ_PUT, CLOAK_REQ_TOUCH, CLOAK
 enum { CLOAK_COND_NONE = 0, CLOAK_COND_ABSENT, CLOAK_COND_TAG };
 enum { CLOAK_APPLIED_NO = 0, CLOAK_APPLIED_YES, CLOAK_APPLIED_MAYBE };
 
-#define CLOAK_REQ_FRESH 1u  /* on a connection newer than the one of `origin` */
-#define CLOAK_REQ_FORGET 2u /* no answer wanted; `done` is not called */
+#define CLOAK_REQ_FRESH 1u   /* on another connection than the one of `origin` */
+#define CLOAK_REQ_FORGET 2u  /* no answer wanted; `done` is not called */
+#define CLOAK_REQ_CONFIRM 4u /* PUT, END: OK only when replicas have it too, else UNCONFIRMED */
 
-/* Which connection answered: handed back by suspect() when the bytes do not open. */
+/* Which connection answered: handed back to suspect() and judge() when the bytes do not open. */
 struct cloak_origin {
-	uint32_t lane;
+	uint32_t lane; /* the backend's own number for it */
 	uint32_t life; /* 0: none */
 };
 
@@ -107,6 +108,9 @@ struct cloak_backend_env {
 	int64_t connect_timeout_ms;
 	int64_t max_size;
 	int64_t memory_limit;
+	int32_t lanes; /* connections for each shard, one for bulk apart */
+	int32_t replicas;
+	int64_t replicas_timeout_ms;
 };
 
 struct cloak_backend {
@@ -124,9 +128,10 @@ struct cloak_backend {
 	/* Forget a submitted request: when this returns the backend no longer touches it and `done`
 	 * was called exactly once, with CLOAK_E_TIMEOUT if it had no answer yet. */
 	void (*cancel)(void *state, struct cloak_req *req);
-	/* The bytes that came from there do not open: use that connection no more until it is proven
-	 * innocent. */
+	/* The bytes that came from there do not open: prefer other connections until judge() is called,
+	 * once, with the same origin. guilty: close that connection. */
 	void (*suspect)(void *state, struct cloak_origin origin);
+	void (*judge)(void *state, struct cloak_origin origin, int guilty);
 };
 
 #ifdef __cplusplus
