@@ -327,7 +327,7 @@ END_TEST
 START_TEST(maybe_sent_is_exact_to_the_byte)
 {
 	const cloak_error cause = {.status = CLOAK_E_IO, .text = "cut"};
-	size_t first = strlen(GET), len = 2 * first + strlen(GET PTTL), n;
+	size_t first = strlen(GET), len = 2 * first + strlen(GET PTTL), n, given;
 
 	for (n = 0; n <= len; n++) {
 		struct cloak__conn *c = ready();
@@ -336,6 +336,8 @@ START_TEST(maybe_sent_is_exact_to_the_byte)
 		ck_assert_int_eq(submit(c, &a, 1, GET, 0), CLOAK_OK);
 		ck_assert_int_eq(submit(c, &b, 2, GET PTTL, 0), CLOAK_OK);
 		ck_assert_int_eq(submit(c, &d, 1, GET, 0), CLOAK_OK);
+		ck_assert_ptr_nonnull(cloak__conn_output(c, &given));
+		ck_assert_uint_eq(given, len);
 		cloak__conn_sent(c, n, 0);
 		cloak__conn_fail(c, &cause);
 		ck_assert_int_eq(a.maybe_sent, n > 0);
@@ -546,6 +548,7 @@ START_TEST(abandoned_before_it_was_sent_is_taken_back)
 	ck_assert_int_eq(b.reply[0].i64, 9);
 	/* one byte sent: forgotten as well */
 	ck_assert_int_eq(submit(c, &a, 1, GET, 0), CLOAK_OK);
+	ck_assert_ptr_nonnull(cloak__conn_output(c, &len));
 	cloak__conn_sent(c, 1, 0);
 	cloak__conn_abandon(c, &a);
 	ck_assert_int_eq(a.maybe_sent, 1);
@@ -701,18 +704,25 @@ START_TEST(output_limit_is_exact)
 	struct cloak__conn *c = ready();
 	size_t max = plain.max_reply + (4u << 20), len;
 	char *big = calloc(1, max + 1);
+	const uint8_t *p;
 
 	ck_assert_ptr_nonnull(big);
 	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, max + 1, 0), CLOAK_E_BUSY);
 	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, max - 1, 0), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, 2, 0), CLOAK_E_BUSY);
 	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, 1, 0), CLOAK_OK);
-	/* what was sent makes room */
+	/* what is being sent makes room for as much again, and stays where it is */
+	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, 1, 0), CLOAK_E_BUSY);
+	p = cloak__conn_output(c, &len);
+	ck_assert_uint_eq(len, max);
+	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, max, 0), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, 1, 0), CLOAK_E_BUSY);
 	cloak__conn_sent(c, 5, 0);
-	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, 5, 0), CLOAK_OK);
-	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, 1, 0), CLOAK_E_BUSY);
-	cloak__conn_output(c, &len);
+	ck_assert_ptr_eq(cloak__conn_output(c, &len), p + 5);
+	ck_assert_uint_eq(len, max - 5);
+	ck_assert_uint_eq(cloak__conn_unsent(c), 2 * max - 5);
+	cloak__conn_sent(c, max - 5, 0);
+	ck_assert_ptr_nonnull(cloak__conn_output(c, &len));
 	ck_assert_uint_eq(len, max);
 	cloak__conn_free(c);
 	free(big);
