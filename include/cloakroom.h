@@ -112,7 +112,7 @@ typedef int32_t cloak_status;
 #define CLOAK_CONFLICT 2    /* somebody else saved first, or cookies that contradict each other */
 #define CLOAK_RENEWED 3     /* the id was replaced when privilege changed; it opens nothing */
 #define CLOAK_UNCONFIRMED 4 /* reserved: stored, not confirmed by replicas */
-#define CLOAK_PARTIAL 5     /* reserved: done in part, calling again is safe */
+#define CLOAK_PARTIAL 5     /* done in part: the statuses tell which */
 #define CLOAK_LIMIT 6       /* reserved: a limit per user is reached */
 
 /* failures */
@@ -438,6 +438,47 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *  Source: Redis documentation, EVALSHA, SET */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save(cloak_session *session, uint32_t flags,
 							 cloak_error *err);
+
+/** Load many sessions at once: one round trip for each shard, however many there are.
+ *
+ *  Each session is loaded as by cloak_session_load(), and one that fails hinders no other. Sent in
+ *  groups of 256, each group within `timeout`.
+ *
+ *  @param store     the store
+ *  @param ids       [borrowed] ids as received, `count` of them
+ *  @param lens      [borrowed] their lengths; NULL: 32 bytes each
+ *  @param count     how many, 0 and up
+ *  @param flags     0 or CLOAK_LOAD_PEEK, for all
+ *  @param sessions  [owned] cloak_session_free() each; NULL where the status is not CLOAK_OK
+ *  @param statuses  for each id what cloak_session_load() would return
+ *  @param err       of the first that failed
+ *  @return CLOAK_OK: every status is CLOAK_OK; CLOAK_PARTIAL: see statuses; CLOAK_E_INVALID: NULL,
+ *          unknown flag, nothing was done
+ *  @blocks up to `timeout` for each group   @threads any   @since 0.1
+ *  Source: Redis documentation, "Redis pipelining" */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_load_many(
+	cloak_store *store, const char *const *ids, const size_t *lens, size_t count,
+	uint32_t flags, cloak_session **sessions, cloak_status *statuses, cloak_error *err);
+
+/** Save many sessions at once: one round trip for each shard.
+ *
+ *  Each is saved as by cloak_session_save(); they are not a transaction, each has its own status.
+ *  Sent in groups of 256, each group within `timeout`.
+ *
+ *  @param sessions  `count` handles of one store, each of them once
+ *  @param count     how many, 0 and up
+ *  @param flags     0 or CLOAK_SAVE_STRICT, for all
+ *  @param statuses  for each session what cloak_session_save() would return; CLOAK_E_BUSY for a
+ *                   handle that is in the list before
+ *  @param err       of the first that failed
+ *  @return CLOAK_OK: every status is CLOAK_OK; CLOAK_PARTIAL: see statuses; CLOAK_E_INVALID: NULL,
+ *          unknown flag, handles of several stores, nothing was done
+ *  @blocks up to `timeout` for each group   @threads one at a time   @since 0.1
+ *  Source: Redis documentation, "Redis pipelining" */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save_many(cloak_session *const *sessions,
+							      size_t count, uint32_t flags,
+							      cloak_status *statuses,
+							      cloak_error *err);
 
 /** End the session in the store, for good: log out.
  *

@@ -16,6 +16,7 @@ void cloak__op_init(struct cloak__op *op, struct cloak_store *store, struct cloa
 	op->session = session;
 	op->deadline_ms = cloak__store_mono_ms(store) + store->config->settings.timeout_ms;
 	op->req.size = sizeof op->req;
+	op->result = CLOAK__PENDING;
 }
 
 static void drop_answer(struct cloak__op *op)
@@ -34,25 +35,72 @@ static void op_free(struct cloak__op *op)
 	cloak__buf_free(&op->sealed);
 }
 
-cloak_status cloak__op_run(struct cloak__op *op, cloak_error *err)
+/* Step each operation that can go on; the requests of those that wait for an answer. */
+static size_t step_all(struct cloak__op *const *ops, size_t count, struct cloak_req **reqs)
 {
-	struct cloak_store *store = op->store;
-	struct cloak_req *const req = &op->req;
+	size_t waiting = 0, i;
+
+	for (i = 0; i < count; i++) {
+		if (ops[i]->result != CLOAK__PENDING)
+			continue;
+		ops[i]->result = ops[i]->step(ops[i]);
+		if (ops[i]->result == CLOAK__PENDING)
+			reqs[waiting++] = &ops[i]->req;
+	}
+	return waiting;
+}
+
+static void drive(struct cloak__op *const *ops, size_t count, struct cloak_req **reqs)
+{
+	struct cloak_store *store = ops[0]->store;
+	size_t waiting;
+
+	while ((waiting = step_all(ops, count, reqs)) > 0) {
+		store->backend->submit(store->backend_state, reqs, waiting);
+		store->backend->wait(store->backend_state, reqs, waiting);
+	}
+}
+
+cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak_status *statuses,
+			       cloak_error *err)
+{
+	struct cloak_store *store = ops[0]->store;
+	struct cloak_req *one, **reqs = &one;
 	cloak_status st = cloak__store_enter(store, err);
+	size_t i;
+	int has_failed = 0;
 
 	if (st != CLOAK_OK)
 		return st;
 	cloak__store_ref(store); /* a close meanwhile must not free it under this call */
-	while ((st = op->step(op)) == CLOAK__PENDING) {
-		store->backend->submit(store->backend_state, &req, 1);
-		store->backend->wait(store->backend_state, &req, 1);
+	if (count > 1) {
+		reqs = cloak__calloc(count, sizeof *reqs);
+		if (!reqs)
+			st = cloak__fail_nomem(err);
 	}
-	if (st < 0 && err)
-		*err = op->error;
-	op_free(op);
+	if (reqs)
+		drive(ops, count, reqs);
+	for (i = 0; i < count && st == CLOAK_OK; i++) {
+		statuses[i] = ops[i]->result;
+		if (statuses[i] < 0 && err && !has_failed)
+			*err = ops[i]->error;
+		has_failed |= statuses[i] < 0;
+	}
+	for (i = 0; i < count; i++)
+		op_free(ops[i]);
+	if (reqs != &one)
+		cloak__free(reqs);
 	cloak__store_leave(store);
 	cloak__store_unref(store);
 	return st;
+}
+
+cloak_status cloak__op_run(struct cloak__op *op, cloak_error *err)
+{
+	cloak_status result = CLOAK_OK;
+	cloak_status st = cloak__op_run_all(&op, 1, &result, err);
+
+	return st == CLOAK_OK ? result : st;
 }
 
 cloak_status cloak__op_request(struct cloak__op *op, uint8_t kind, const char *name)

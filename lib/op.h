@@ -30,6 +30,7 @@ struct cloak__op {
 	uint8_t ambiguous; /* an attempt may have been applied */
 	struct cloak_req req;
 	cloak_error error;
+	cloak_status result; /* CLOAK__PENDING until it has ended */
 
 	/* load: the bytes that did not open, kept to be compared with a second read */
 	uint8_t *held;
@@ -49,6 +50,10 @@ void cloak__op_init(struct cloak__op *op, struct cloak_store *store, struct cloa
 		    cloak_status (*step)(struct cloak__op *));
 /* Run an operation to its end, then free what it holds. err gets op->error on failure. */
 cloak_status cloak__op_run(struct cloak__op *op, cloak_error *err);
+/* Run operations on one store side by side: what each asks for next goes out together. A status for
+ * each; err gets the error of the first that failed. CLOAK_E_CLOSED, CLOAK_E_NOMEM: none was begun. */
+cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak_status *statuses,
+			       cloak_error *err);
 
 /* The operations. */
 cloak_status cloak__op_ping(struct cloak__op *op);

@@ -63,7 +63,7 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	cloak__record_init(&s->record);
 	s->value = NULL;
 	s->value_len = 0;
-	s->is_new = s->dirty = s->gone = s->unknown = s->changed_since = 0;
+	s->is_new = s->dirty = s->gone = s->unknown = s->changed_since = s->busy = 0;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
 	cloak__id_text(id, s->id_text);
@@ -114,10 +114,24 @@ static cloak_status run(struct cloak_session *s, cloak_status (*step)(struct clo
 	return cloak__op_run(&s->op, err);
 }
 
+cloak_status cloak__session_for(cloak_store *store, const char *id, size_t len,
+				struct cloak_session **out, cloak_error *err)
+{
+	uint8_t raw[CLOAK__ID_BYTES];
+
+	if (!cloak__id_parse(id, len, raw)) {
+		cloak__log(&store->config->log, CLOAK_LOG_DEBUG, "malformed_id",
+			   "an id of %zu bytes is none", len);
+		return CLOAK_NOT_FOUND;
+	}
+	*out = session_new(store, raw);
+	cloak__wipe(raw, sizeof raw);
+	return *out ? CLOAK_OK : cloak__fail_nomem(err);
+}
+
 cloak_status cloak_session_load(cloak_store *store, const char *id, size_t len, uint32_t flags,
 				cloak_session **out, cloak_error *err)
 {
-	uint8_t raw[CLOAK__ID_BYTES];
 	struct cloak_session *s;
 	cloak_status st;
 
@@ -127,15 +141,9 @@ cloak_status cloak_session_load(cloak_store *store, const char *id, size_t len, 
 		return cloak__fail(err, CLOAK_E_INVALID, "store, id and out must not be NULL");
 	if (flags & ~CLOAK_LOAD_PEEK)
 		return cloak__fail(err, CLOAK_E_INVALID, "unknown flags 0x%x", (unsigned)flags);
-	if (!cloak__id_parse(id, len, raw)) {
-		cloak__log(&store->config->log, CLOAK_LOG_DEBUG, "malformed_id",
-			   "an id of %zu bytes is none", len);
-		return CLOAK_NOT_FOUND;
-	}
-	s = session_new(store, raw);
-	cloak__wipe(raw, sizeof raw);
-	if (!s)
-		return cloak__fail_nomem(err);
+	st = cloak__session_for(store, id, len, &s, err);
+	if (st != CLOAK_OK)
+		return st;
 	st = run(s, cloak__op_load, flags, err);
 	if (st == CLOAK_OK)
 		*out = s;

@@ -28,6 +28,7 @@ struct cloak_session {
 	uint8_t *value;
 	size_t value_len;
 	uint8_t is_new, dirty, gone, unknown;
+	uint8_t busy;          /* an operation is under way */
 	uint8_t changed_since; /* a change came after the save that got no answer */
 	int64_t expires_ms;    /* shard's clock; 0: not stored yet */
 	int64_t ttl_ms;        /* what the store had left for it ... */
@@ -36,6 +37,10 @@ struct cloak_session {
 	struct cloak__op op;
 };
 
+/* A handle for an id as received, nothing loaded yet. CLOAK_OK; CLOAK_NOT_FOUND: it is none, which is
+ * logged; CLOAK_E_NOMEM. */
+cloak_status cloak__session_for(struct cloak_store *store, const char *id, size_t len,
+				struct cloak_session **out, cloak_error *err);
 /* Put a value that was read and opened in the place of what the session holds. `value` is consumed.
  * CLOAK_NOT_FOUND: it is past its absolute deadline, whatever time to live the store gave it. When
  * it is not CLOAK_OK the session is as it was. */
