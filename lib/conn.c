@@ -380,9 +380,8 @@ const uint8_t *cloak__conn_output(struct cloak__conn *c, size_t *len)
 	return *len == 0 ? NULL : c->flight.data + c->flight_sent;
 }
 
-void cloak__conn_sent(struct cloak__conn *c, size_t len, int64_t now_ms)
+void cloak__conn_sent(struct cloak__conn *c, size_t len)
 {
-	(void)now_ms; /* only the server's bytes are progress: see cloak__conn_last_progress_ms() */
 	assert(len <= c->flight.len - c->flight_sent);
 	c->sent += len;
 	c->flight_sent += len;

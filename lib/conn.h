@@ -75,7 +75,7 @@ struct cloak__command *cloak__conn_first_waiting(struct cloak__conn *c);
 /* Bytes to be sent; then how many were. What was given out stays where it is until it was sent or the
  * connection has failed, so it may be sent while commands are appended. */
 const uint8_t *cloak__conn_output(struct cloak__conn *c, size_t *len);
-void cloak__conn_sent(struct cloak__conn *c, size_t len, int64_t now_ms);
+void cloak__conn_sent(struct cloak__conn *c, size_t len);
 /* Bytes that were received. On anything but CLOAK_OK the connection is to be closed, and
  * cloak__conn_fail() was called already. Unasked-for bytes are CLOAK_E_PROTOCOL. */
 cloak_status cloak__conn_input(struct cloak__conn *c, const void *bytes, size_t len, int64_t now_ms,

@@ -71,7 +71,7 @@ struct cloak__lane {
 	uint32_t life;
 	int64_t setup_deadline_ms;
 	int64_t ready_ms; /* when the connection was READY; -1: not yet */
-	int64_t used_ms;  /* when it was last in use */
+	int64_t used_ms;  /* when it was last in use: a request or bytes */
 	int64_t backoff_ms;
 	int64_t retry_ms; /* no attempt before; only with cause.status != 0 */
 	cloak_error cause;
@@ -363,7 +363,7 @@ static void flush(struct cloak__lane *lane)
 			drop_labelled(lane, &error);
 			break;
 		}
-		cloak__conn_sent(lane->conn, sent, now_of(lane));
+		cloak__conn_sent(lane->conn, sent);
 		lane->mid_batch = sent < len;
 		if (lane->mid_batch)
 			break; /* the socket is full: the leader sends the rest */
@@ -380,6 +380,8 @@ static void take_input(struct cloak__lane *lane, size_t got)
 	uint32_t mask = 0;
 	size_t at, n;
 	cloak_error error;
+
+	lane->used_ms = now;
 
 	for (at = 0; at < got && is_up(lane); at += n) {
 		cloak_status status;
@@ -619,9 +621,9 @@ static cloak_status too_late(const struct cloak__lane *lane, cloak_error *err)
 	return cloak__fail(err, CLOAK_E_TIMEOUT, "%s: %s", lane->label, what);
 }
 
-/* Get a connection that is fit for use. */
+/* Get a connection that is fit for use, and the time. */
 static cloak_status get_ready(struct cloak__lane *lane, int needs_time, int64_t deadline_ms,
-			      cloak_error *err)
+			      int64_t *now_out, cloak_error *err)
 {
 	int64_t now = now_of(lane);
 	cloak_status status;
@@ -652,6 +654,7 @@ static cloak_status get_ready(struct cloak__lane *lane, int needs_time, int64_t 
 		if (now >= deadline_ms || (is_late && deadline_ms <= lane->setup_deadline_ms))
 			return too_late(lane, err);
 	}
+	*now_out = now;
 	return CLOAK_OK;
 }
 
@@ -671,15 +674,16 @@ cloak_status cloak__lane_ready(struct cloak__lane *lane, int needs_time, int64_t
 			       uint32_t *life, int64_t *shard_now_ms, cloak_error *err)
 {
 	cloak_status status;
+	int64_t now;
 
 	*life = 0;
 	*shard_now_ms = 0;
 	check_process(lane);
 	lock(lane);
-	status = get_ready(lane, needs_time, deadline_ms, err);
+	status = get_ready(lane, needs_time, deadline_ms, &now, err);
 	if (status == CLOAK_OK) {
 		*life = lane->life;
-		*shard_now_ms = cloak__conn_shard_now_ms(lane->conn, now_of(lane));
+		*shard_now_ms = cloak__conn_shard_now_ms(lane->conn, now);
 	}
 	depart(lane);
 	return status;
@@ -695,10 +699,10 @@ static cloak_status append(struct cloak__lane *lane, struct cloak__job *job, int
 	for (;;) {
 		int64_t now;
 
-		status = get_ready(lane, job->needs_time, deadline_ms, err);
+		status = get_ready(lane, job->needs_time, deadline_ms, &now, err);
 		if (status != CLOAK_OK)
 			return status;
-		now = now_of(lane);
+		lane->used_ms = now;
 		/* It shares the request's packet. No memory for it: there will be other times. */
 		if (lane->ready_ms >= 0 &&
 		    cloak__conn_time_age_ms(lane->conn, now) > TIME_MAX_AGE_MS)
@@ -738,7 +742,6 @@ void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_
 	if (is_up(lane)) {
 		uint32_t due = (uint32_t)cloak__conn_in_flight(lane->conn);
 
-		lane->used_ms = now_of(lane);
 		lane->crowd += due - lane->crowd / CROWD_SCALE;
 		flush(lane);
 	}
@@ -782,8 +785,7 @@ void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command, 
 
 		if (!lane->leading && !lane->broken) {
 			/* Late bytes get one look, so that an endless stream of them has its end. */
-			is_late = now_of(lane) >= deadline_ms;
-			is_late |= lead(lane, deadline_ms);
+			is_late = lead(lane, deadline_ms) || lane->used_ms >= deadline_ms;
 			continue;
 		}
 		seq = cloak__wake_seq(word);
@@ -796,8 +798,6 @@ void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command, 
 	}
 	if (!is_done(command))
 		give_up(lane, command);
-	if (lane->conn != NULL)
-		lane->used_ms = now_of(lane);
 	depart(lane);
 }
 

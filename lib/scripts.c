@@ -20,35 +20,36 @@ const struct cloak__script cloak__script_put_absent = {
 /* A repetition writes too, if only the time to live: the WAIT behind it is about the writes of its own
  * connection, and would else confirm what it knows nothing of. */
 
-/* The loaded tag still stored: nobody saved since. Our own tag stored: this is a repetition of a save
+/* The usual case goes first, and numbers are texts: Redis would turn each into one, at a price.
+ *
+ * The loaded tag still stored: nobody saved since. Our own tag stored: this is a repetition of a save
  * that was applied. Only a live record is ever replaced; nothing missing is created. */
 const struct cloak__script cloak__script_put_tag = {
-	.text = "local e=string.sub(ARGV[1],7,14)\n"
-		"local h=redis.call('GETRANGE',KEYS[1],0,29)\n"
+	.text = "local h=redis.call('GETRANGE',KEYS[1],'0','29')\n"
+		"local e=string.sub(ARGV[1],7,14)\n"
+		"if h==ARGV[3] and string.byte(h)==1 then redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2]) return e end\n"
 		"if h=='' then return e..'-' end\n"
 		"if h==string.sub(ARGV[1],1,30) then redis.call('PEXPIRE',KEYS[1],ARGV[2]) return e end\n"
 		"if string.byte(h)~=1 then return e..'='..redis.call('GET',KEYS[1]) end\n"
-		"if h~=ARGV[3] then return e..'!' end\n"
-		"redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2])\n"
-		"return e\n",
-	.sha1 = "fbb40433b189bdccc383c3ad2e03b7e8f553659a",
+		"return e..'!'\n",
+	.sha1 = "5f819677a537807e7ffd9586e33340de1a071563",
 };
 
 /* A live record without a time to live would stay for ever: it is given one whatever its tag. */
 const struct cloak__script cloak__script_touch = {
-	.text = "local h=redis.call('GETRANGE',KEYS[1],0,29)\n"
+	.text = "local h=redis.call('GETRANGE',KEYS[1],'0','29')\n"
 		"if h=='' then return -1 end\n"
 		"if h==ARGV[2] then redis.call('PEXPIRE',KEYS[1],ARGV[1]) return 1 end\n"
 		"if string.byte(h)==1 and redis.call('PTTL',KEYS[1])==-1 then redis.call('PEXPIRE',KEYS[1],ARGV[1]) end\n"
 		"return 0\n",
-	.sha1 = "29e55c96fea7936688f6d5fcdb1bc03d899693d7",
+	.sha1 = "92773a17b2f3cdea4b8ddcbb5f16641bcf4298e5",
 };
 
 /* UNLINK goes first: having freed memory, the script may write under maxmemory. The successor's name
  * is kept, so a destroy that is repeated or comes late still finds the way on. */
 const struct cloak__script cloak__script_end = {
 	.text = "local k=KEYS[1]\n"
-		"local v=redis.call('GETRANGE',k,0,53)\n"
+		"local v=redis.call('GETRANGE',k,'0','53')\n"
 		"local t=redis.call('PTTL',k)\n"
 		"local f=string.byte(v) or 0\n"
 		"local s=''\n"
@@ -59,5 +60,5 @@ const struct cloak__script cloak__script_end = {
 		"redis.call('UNLINK',k)\n"
 		"redis.call('SET',k,'\\4'..s,'PX',t)\n"
 		"return string.sub(k,-8)..string.char(f)..s\n",
-	.sha1 = "af03f18a16c1b58133888103b40f3b8860d924d6",
+	.sha1 = "1dfce95952bdd30b7c3f1740397aa87591e23689",
 };

@@ -34,7 +34,7 @@ static const struct cloak__conn_options full = {
 };
 
 /* Everything in the output goes to the "kernel"; appended to sent when that is not NULL. */
-static size_t send_all(struct cloak__conn *c, int64_t now, char *sent)
+static size_t send_all(struct cloak__conn *c, char *sent)
 {
 	size_t len;
 	const uint8_t *p = cloak__conn_output(c, &len);
@@ -49,7 +49,7 @@ static size_t send_all(struct cloak__conn *c, int64_t now, char *sent)
 		memcpy(sent + at, p, len);
 		sent[at + len] = '\0';
 	}
-	cloak__conn_sent(c, len, now);
+	cloak__conn_sent(c, len);
 	return len;
 }
 
@@ -79,7 +79,7 @@ static struct cloak__conn *ready(void)
 
 	ck_assert_ptr_nonnull(c);
 	cloak__conn_start(c, 0);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, TIME_REPLY), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_state(c), CLOAK__CONN_READY);
 	return c;
@@ -107,7 +107,7 @@ START_TEST(setup_without_credentials_is_one_packet_with_the_first_command)
 	ck_assert_int_eq(cloak__conn_state(c), CLOAK__CONN_SETUP);
 	ck_assert_int_eq(cloak__conn_accepts(c), 1);
 	ck_assert_int_eq(submit(c, &get, 1, GET, 1000), CLOAK_OK);
-	send_all(c, 1000, sent);
+	send_all(c, sent);
 	ck_assert_str_eq(sent, TIME_REQUEST GET);
 	ck_assert_uint_eq(cloak__conn_in_flight(c), 2);
 	ck_assert_int_eq(cloak__conn_shard_now_ms(c, 1500), 0);
@@ -139,13 +139,13 @@ START_TEST(auth_is_alone_on_the_wire)
 	cloak__conn_start(c, 0);
 	ck_assert_int_eq(cloak__conn_state(c), CLOAK__CONN_AUTH);
 	ck_assert_int_eq(cloak__conn_accepts(c), 0);
-	send_all(c, 0, sent);
+	send_all(c, sent);
 	ck_assert_str_eq(sent, _i == 1 ? "*2\r\n$4\r\nAUTH\r\n$6\r\ns3cret\r\n"
 				       : "*3\r\n$4\r\nAUTH\r\n$4\r\nuser\r\n$6\r\ns3cret\r\n");
 	sent[0] = '\0';
 	ck_assert_int_eq(say(c, "+OK\r\n"), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_accepts(c), 1);
-	send_all(c, 0, sent);
+	send_all(c, sent);
 	ck_assert_str_eq(sent,
 			 "*2\r\n$6\r\nSELECT\r\n$1\r\n5\r\n"
 			 "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$5\r\ncloak\r\n" TIME_REQUEST);
@@ -200,7 +200,7 @@ static void talk(struct talk *t, size_t cut, size_t stop)
 
 		if (p == 1)
 			talk_submit(t);
-		send_all(t->c, t->now, NULL);
+		send_all(t->c, NULL);
 		while (from < len && at < stop) {
 			size_t n = len - from;
 
@@ -292,7 +292,7 @@ START_TEST(failure_at_any_byte_completes_every_command_once)
 		/* when stop is at the end of phase 1 the commands are not submitted yet */
 		if (stop == strlen(PHASE1)) {
 			talk_submit(&t);
-			send_all(t.c, t.now, NULL);
+			send_all(t.c, NULL);
 		}
 		memcpy(before, t.command, sizeof before);
 		cloak__conn_fail(t.c, &cause);
@@ -338,7 +338,7 @@ START_TEST(maybe_sent_is_exact_to_the_byte)
 		ck_assert_int_eq(submit(c, &d, 1, GET, 0), CLOAK_OK);
 		ck_assert_ptr_nonnull(cloak__conn_output(c, &given));
 		ck_assert_uint_eq(given, len);
-		cloak__conn_sent(c, n, 0);
+		cloak__conn_sent(c, n);
 		cloak__conn_fail(c, &cause);
 		ck_assert_int_eq(a.maybe_sent, n > 0);
 		ck_assert_int_eq(b.maybe_sent, n > first);
@@ -364,7 +364,7 @@ START_TEST(output_sent_in_pieces_is_the_same_bytes)
 			size_t n = len < k ? len : k;
 
 			memcpy(sent + at, p, n);
-			cloak__conn_sent(c, n, 0);
+			cloak__conn_sent(c, n);
 			if (at == 0)
 				ck_assert_int_eq(submit(c, &b, 2, GET PTTL, 0), CLOAK_OK);
 			at += n;
@@ -431,12 +431,12 @@ START_TEST(refused_setup_fails_what_is_behind_it) /* SEC-32 */
 	cloak_status status;
 
 	cloak__conn_start(c, 0);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	status = give(c, r->auth, strlen(r->auth), 0, &err);
 	if (r->rest != NULL) {
 		ck_assert_int_eq(status, CLOAK_OK);
 		ck_assert_int_eq(submit(c, &get, 1, GET, 0), CLOAK_OK);
-		send_all(c, 0, NULL);
+		send_all(c, NULL);
 		status = give(c, r->rest, strlen(r->rest), 0, &err);
 		ck_assert_int_eq(get.finished, 1);
 		ck_assert_int_eq(get.status, r->want);
@@ -461,7 +461,7 @@ START_TEST(error_reply_is_the_commands_answer_not_the_connections_end)
 
 	ck_assert_int_eq(submit(c, &a, 2, GET PTTL, 0), CLOAK_OK);
 	ck_assert_int_eq(submit(c, &b, 1, GET, 0), CLOAK_OK);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, "-OOM command not allowed\r\n"
 				"-MISCONF " S16 S16 S16 S16 "\r\n+QUITE FINE\r\n"),
 			 CLOAK_OK);
@@ -485,7 +485,7 @@ START_TEST(noauth_to_any_command_is_the_connections_end)
 
 	ck_assert_int_eq(submit(c, &a, 1, GET, 0), CLOAK_OK);
 	ck_assert_int_eq(submit(c, &b, 1, GET, 0), CLOAK_OK);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, "-NOAUTH Authentication required.\r\n"), CLOAK_E_AUTH);
 	ck_assert_int_eq(a.status, CLOAK_E_AUTH);
 	ck_assert_int_eq(b.status, CLOAK_E_AUTH);
@@ -502,7 +502,7 @@ START_TEST(abandoned_replies_are_swallowed_in_order) /* SEC-35 */
 
 	ck_assert_int_eq(submit(c, &a, 2, GET PTTL, 0), CLOAK_OK);
 	ck_assert_int_eq(submit(c, &b, 1, GET, 0), CLOAK_OK);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, "$1\r\na\r\n"), CLOAK_OK);
 	ck_assert_int_eq(a.finished, 0);
 	cloak__conn_abandon(c, &a);
@@ -513,7 +513,7 @@ START_TEST(abandoned_replies_are_swallowed_in_order) /* SEC-35 */
 	memset(&a, 0x5a, sizeof a);
 	memset(&b, 0x5a, sizeof b);
 	ck_assert_int_eq(submit(c, &d, 1, GET, 0), CLOAK_OK);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, ":5\r\n$100\r\n" V100 "\r\n$1\r\nd\r\n"), CLOAK_OK);
 	ck_assert_int_eq(d.finished, 1);
 	ck_assert_str_eq((char *)d.reply[0].data, "d");
@@ -542,14 +542,14 @@ START_TEST(abandoned_before_it_was_sent_is_taken_back)
 	ck_assert_int_eq(submit(c, &b, 1, PTTL, 0), CLOAK_OK);
 	cloak__conn_abandon(c, &a);
 	ck_assert_int_eq(a.maybe_sent, 1);
-	send_all(c, 0, sent);
+	send_all(c, sent);
 	ck_assert_str_eq(sent, GET PTTL);
 	ck_assert_int_eq(say(c, "+mine\r\n:9\r\n"), CLOAK_OK);
 	ck_assert_int_eq(b.reply[0].i64, 9);
 	/* one byte sent: forgotten as well */
 	ck_assert_int_eq(submit(c, &a, 1, GET, 0), CLOAK_OK);
 	ck_assert_ptr_nonnull(cloak__conn_output(c, &len));
-	cloak__conn_sent(c, 1, 0);
+	cloak__conn_sent(c, 1);
 	cloak__conn_abandon(c, &a);
 	ck_assert_int_eq(a.maybe_sent, 1);
 	ck_assert_uint_eq(cloak__conn_in_flight(c), 1);
@@ -572,7 +572,7 @@ START_TEST(bytes_nobody_asked_for_are_noticed) /* SEC-35 */
 	/* behind the last reply: that one still counts */
 	c = ready();
 	ck_assert_int_eq(submit(c, &a, 1, GET, 0), CLOAK_OK);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	memcpy(text + 4, texts[_i], strlen(texts[_i]) + 1);
 	ck_assert_int_eq(say(c, text), CLOAK_E_PROTOCOL);
 	ck_assert_int_eq(a.finished, 1);
@@ -595,14 +595,14 @@ START_TEST(array_for_a_command_is_another_ones_answer) /* SEC-35 */
 	struct cloak__command a;
 
 	ck_assert_int_eq(submit(c, &a, 1, GET, 0), CLOAK_OK);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, TIME_REPLY), CLOAK_E_PROTOCOL);
 	ck_assert_int_eq(a.status, CLOAK_E_PROTOCOL);
 	cloak__conn_free(c);
 	/* of a command that is forgotten any answer is swallowed */
 	c = ready();
 	ck_assert_int_eq(submit(c, NULL, 1, GET, 0), CLOAK_OK);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, TIME_REPLY), CLOAK_OK);
 	cloak__conn_free(c);
 }
@@ -618,10 +618,10 @@ START_TEST(reply_above_max_reply_is_the_connections_end)
 	o.max_reply = 108 - (size_t)_i;
 	c = cloak__conn_new(&o);
 	cloak__conn_start(c, 0);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, TIME_REPLY), CLOAK_OK);
 	ck_assert_int_eq(submit(c, &a, 1, GET, 0), CLOAK_OK);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, "$100\r\n" V100 "\r\n"), _i == 0 ? CLOAK_OK : CLOAK_E_PROTOCOL);
 	ck_assert_int_eq(a.status, _i == 0 ? CLOAK_OK : CLOAK_E_PROTOCOL);
 	if (_i == 1)
@@ -641,14 +641,14 @@ START_TEST(time_is_asked_again_and_a_slow_answer_is_not_believed)
 	ck_assert_int_eq(cloak__conn_time_age_ms(c, 31000), 31000);
 	ck_assert_int_eq(cloak__conn_ask_time(c, 31000), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_ask_time(c, 31000), CLOAK_OK);
-	send_all(c, 31000, sent);
+	send_all(c, sent);
 	ck_assert_str_eq(sent, TIME_REQUEST);
 	/* it took an hour to be read */
 	ck_assert_int_eq(give(c, TIME_REPLY, sizeof TIME_REPLY - 1, 3631000, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_shard_now_ms(c, 3631000), TIME_MS + 3631000);
 	ck_assert_int_eq(cloak__conn_time_age_ms(c, 3631000), 3631000);
 	ck_assert_int_eq(cloak__conn_ask_time(c, 3631000), CLOAK_OK);
-	send_all(c, 3631000, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(give(c, TIME_REPLY, sizeof TIME_REPLY - 1, 3631010, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_shard_now_ms(c, 3631010), TIME_MS);
 	ck_assert_int_eq(cloak__conn_time_age_ms(c, 3631010), 10);
@@ -664,7 +664,7 @@ START_TEST(progress_is_bytes_from_the_server_or_the_first_request)
 	ck_assert_int_eq(submit(c, &a, 1, GET, 5000), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_last_progress_ms(c), 5000);
 	ck_assert_int_eq(submit(c, &b, 1, GET, 6000), CLOAK_OK);
-	send_all(c, 6000, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(cloak__conn_last_progress_ms(c), 5000);
 	ck_assert_int_eq(give(c, "+", 1, 7000, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_last_progress_ms(c), 7000);
@@ -686,10 +686,10 @@ START_TEST(queue_limit_is_exact_and_leaves_the_connection_as_it_was)
 	cloak__conn_output(c, &after);
 	ck_assert_uint_eq(before, after);
 	ck_assert_uint_eq(cloak__conn_in_flight(c), 4096);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	ck_assert_int_eq(say(c, "+OK\r\n"), CLOAK_OK);
 	ck_assert_int_eq(submit(c, &last, 1, GET, 0), CLOAK_OK);
-	send_all(c, 0, NULL);
+	send_all(c, NULL);
 	for (i = 0; i < 4095; i++)
 		ck_assert_int_eq(cloak__conn_input(c, "+OK\r\n", 5, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(last.finished, 0);
@@ -717,11 +717,11 @@ START_TEST(output_limit_is_exact)
 	ck_assert_uint_eq(len, max);
 	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, max, 0), CLOAK_OK);
 	ck_assert_int_eq(cloak__conn_submit(c, NULL, 1, big, 1, 0), CLOAK_E_BUSY);
-	cloak__conn_sent(c, 5, 0);
+	cloak__conn_sent(c, 5);
 	ck_assert_ptr_eq(cloak__conn_output(c, &len), p + 5);
 	ck_assert_uint_eq(len, max - 5);
 	ck_assert_uint_eq(cloak__conn_unsent(c), 2 * max - 5);
-	cloak__conn_sent(c, max - 5, 0);
+	cloak__conn_sent(c, max - 5);
 	ck_assert_ptr_nonnull(cloak__conn_output(c, &len));
 	ck_assert_uint_eq(len, max);
 	cloak__conn_free(c);
@@ -740,7 +740,7 @@ START_TEST(request_after_the_first_allocates_only_a_long_value)
 	for (round = 0; round < 5; round++) {
 		oom_reset();
 		ck_assert_int_eq(submit(c, &a, 2, GET PTTL, 0), CLOAK_OK);
-		send_all(c, 0, NULL);
+		send_all(c, NULL);
 		ck_assert_int_eq(cloak__conn_input(c, "$100\r\n" V100 "\r\n:1\r\n", 112, 0, NULL),
 				 CLOAK_OK);
 		ck_assert_int_eq(a.finished, 1);
@@ -771,7 +771,7 @@ static cloak_status starved(struct cloak__command *a, struct cloak__command *b, 
 	cloak__conn_start(c, 0);
 	status = cloak__conn_state(c) == CLOAK__CONN_DEAD ? CLOAK_E_NOMEM : CLOAK_OK;
 	if (status == CLOAK_OK) {
-		send_all(c, 0, NULL);
+		send_all(c, NULL);
 		status = cloak__conn_input(c, "+OK\r\n", 5, 0, &err);
 	}
 	for (i = 0; i < 40 && status == CLOAK_OK; i++) {
@@ -786,7 +786,7 @@ static cloak_status starved(struct cloak__command *a, struct cloak__command *b, 
 	}
 	if (status == CLOAK_OK) {
 		cloak__conn_output(c, &len);
-		cloak__conn_sent(c, len, 0);
+		cloak__conn_sent(c, len);
 		status = cloak__conn_input(
 			c, "+OK\r\n+OK\r\n" TIME_REPLY "$100\r\n" V100 "\r\n+" V100 "\r\n",
 			10 + sizeof TIME_REPLY - 1 + 108 + 103, 0, &err);

@@ -109,7 +109,7 @@ static void converse(const uint8_t *data, size_t size, size_t slice, int with_au
 			submitted = 1;
 		}
 		cloak__conn_output(c, &len);
-		cloak__conn_sent(c, len, 0);
+		cloak__conn_sent(c, len);
 		if (n == 0)
 			break;
 		status = cloak__conn_input(c, data + at, n, (int64_t)at, &err);
