@@ -81,7 +81,7 @@ struct cloak__lane {
 
 	uint32_t batch;    /* the number of the one that is being appended to */
 	uint8_t mid_batch; /* a send was cut: its rest belongs to the batch before */
-	uint32_t crowd;    /* mean of replies due at an append, times CROWD_SCALE */
+	uint32_t crowd;    /* mean of replies due when another request comes, times CROWD_SCALE */
 	struct cloak__wake words[WORDS];
 	struct cloak__wake
 		state; /* connected, failed, room in the queue, role of the leader free */
@@ -340,7 +340,7 @@ static void flush(struct cloak__lane *lane)
 	size_t len, sent = 0;
 	const uint8_t *p;
 
-	if (lane->writing || !is_up(lane))
+	if (lane->writing || !is_up(lane) || cloak__conn_unsent(lane->conn) == 0)
 		return;
 	lane->writing = 1;
 	if (lane->crowd >= YIELD_IN_FLIGHT * CROWD_SCALE &&
@@ -729,22 +729,20 @@ void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_
 			int64_t deadline_ms)
 {
 	cloak_error error;
+	uint32_t others;
 	size_t i;
 
 	check_process(lane);
 	lock(lane);
+	others = is_up(lane) ? (uint32_t)cloak__conn_in_flight(lane->conn) : 0;
+	lane->crowd += others - lane->crowd / CROWD_SCALE;
 	for (i = 0; i < count; i++) {
 		assert(jobs[i].command == NULL || !jobs[i].command->finished);
 		jobs[i].life = 0;
 		if (append(lane, &jobs[i], deadline_ms, &error) != CLOAK_OK)
 			answer(jobs[i].command, &error);
 	}
-	if (is_up(lane)) {
-		uint32_t due = (uint32_t)cloak__conn_in_flight(lane->conn);
-
-		lane->crowd += due - lane->crowd / CROWD_SCALE;
-		flush(lane);
-	}
+	flush(lane);
 	/* Who was woken to lead does so; there is nobody to be woken unless this thread has led. */
 	if (atomic_load_explicit(&lane->vacant, memory_order_relaxed))
 		unlock(lane);
