@@ -349,7 +349,7 @@ $(foreach m,asan tsan valgrind,$(eval $(call suite_rules,$m,$m/)))
 
 # ---- variants -----------------------------------------------------------------------------------
 
-.PHONY: asan tsan valgrind fuzz bench demo
+.PHONY: asan tsan valgrind fuzz bench bench-chart demo
 asan: ## run the tests under AddressSanitizer and UBSan
 	$(Q)tools/deps.sh test
 	$(call run_parts,asan,$(SUITES:%=asan/%))
@@ -370,12 +370,17 @@ fuzz: ## look for new inputs: F=record T=60 (seconds)
 		-print_final_stats=1 -artifact_prefix=build/fuzz/findings/$(F)- build/fuzz/corpus/$(F) \
 		$(wildcard test/fuzz/corpus/$(F))
 
-bench: ## measure; the figures go to build/bench/results.tsv
+bench: ## measure in two minutes; the figures go to build/bench/results.tsv
 	$(Q)tools/deps.sh test
 	+$(Q)$(MAKE) --no-print-directory run/build NOTES=build/notes/bench
 	$(Q)mkdir -p build/bench
-	$(Q)for b in $(BENCHES); do $$b || exit; done > build/bench/results.tsv.new
-	$(Q)mv build/bench/results.tsv.new build/bench/results.tsv
+	$(Q)build/release/test/bench/bench -o build/bench -l $(SO)
+
+bench-chart: ## draw test/bench/threads.svg of the figures that bench left
+	$(Q)mkdir -p build/bench
+	$(Q)sh test/bench/chart.sh build/bench > build/bench/threads.svg
+	$(Q)cp build/bench/threads.svg test/bench/threads.svg
+	$(call say,DRAWN,test/bench/threads.svg)
 
 demo: ## show sessions in a browser, served by lighttpd from a Redis of its own
 	$(Q)tools/deps.sh build demo

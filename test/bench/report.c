@@ -1,0 +1,176 @@
+/* T0 bench: the table of figures, and which targets they reach */
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the ratio of a row has to reach. A missed target does not fail the run: it depends on the
+ * machine and on what else it does. It is shown. */
+struct target {
+	const char *name;
+	double ratio;
+	int at_most;
+	const char *outcome; /* NULL until its row is there */
+};
+
+static struct target targets[] = {{"load.1.tcp", 0.95, 0, NULL},   {"load.1.unix", 0.95, 0, NULL},
+				  {"save.1.tcp", 0.75, 0, NULL},   {"save.1.unix", 0.75, 0, NULL},
+				  {"load.4", 1.0, 0, NULL},        {"load.16", 1.7, 0, NULL},
+				  {"load.64", 3.0, 0, NULL},       {"mixed.64", 2.5, 0, NULL},
+				  {"load_many.64", 1.0, 0, NULL},  {"load.1.tls", 0.6, 0, NULL},
+				  {"server_cpu.64", 0.25, 1, NULL}};
+
+#define TARGETS (sizeof targets / sizeof targets[0])
+
+static FILE *results, *machine, *table;
+static const char *into;
+
+void need(int ok, const char *what)
+{
+	if (!ok) {
+		fprintf(stderr, "bench: %s\n", what);
+		exit(1);
+	}
+}
+
+/* ---- Files ---------------------------------------------------------------------------------- */
+
+/* Written under another name first, so that a run that breaks off leaves the last one's figures. */
+static const char *path_of(const char *name, const char *ending)
+{
+	static char path[1024];
+
+	need(snprintf(path, sizeof path, "%s/%s%s", into, name, ending) < (int)sizeof path,
+	     "the name of the folder is too long");
+	return path;
+}
+
+static FILE *create(const char *name)
+{
+	FILE *f = fopen(path_of(name, ".new"), "w");
+
+	need(f != NULL, "a file for the results cannot be written in the folder given");
+	return f;
+}
+
+static void finish(FILE *f, const char *name)
+{
+	char from[1024];
+
+	need(fclose(f) == 0, "the results cannot be written");
+	snprintf(from, sizeof from, "%s", path_of(name, ".new"));
+	need(rename(from, path_of(name, "")) == 0, "the results cannot be put in place");
+}
+
+void report_open(const char *folder)
+{
+	into = folder;
+	results = folder ? create("results.tsv") : stdout;
+	machine = folder ? create("machine.tsv") : NULL;
+	table = folder ? stdout : stderr;
+}
+
+void report_machine(const char *what, const char *value)
+{
+	fprintf(table, "# %s: %s\n", what, value);
+	if (machine)
+		fprintf(machine, "%s\t%s\n", what, value);
+}
+
+void report_columns(void)
+{
+	fprintf(results,
+		"case\tunit\tcloakroom\treference\tratio\treference_name\ttarget\treached\n");
+	fprintf(table, "%-22s %-7s %11s %11s %8s  %-13s %s\n", "case", "unit", "cloakroom",
+		"reference", "ratio", "reference", "target");
+}
+
+/* ---- Rows ----------------------------------------------------------------------------------- */
+
+static struct target *target_of(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < TARGETS; i++) {
+		if (strcmp(targets[i].name, name) == 0)
+			return &targets[i];
+	}
+	return NULL;
+}
+
+static void judge(struct target *target, double ratio)
+{
+	int reached = target->at_most ? ratio <= target->ratio : ratio >= target->ratio;
+
+	target->outcome = reached ? "yes" : "no";
+}
+
+static int digits_of(const char *unit)
+{
+	if (strcmp(unit, "calls") == 0)
+		return 4;
+	return strcmp(unit, "allocs") == 0 || strcmp(unit, "us") == 0 || strcmp(unit, "ops") == 0
+		       ? 2
+		       : 0;
+}
+
+void report_row(const char *name, const char *unit, double ours, double reference,
+		const char *reference_name)
+{
+	double ratio = reference > 0 ? ours / reference : 0;
+	struct target *target = target_of(name);
+	char wanted[16] = "", left[16] = "-", right[16] = "-";
+	int digits = digits_of(unit);
+
+	if (target) {
+		judge(target, ratio);
+		snprintf(wanted, sizeof wanted, "%s %.2f",
+			 target->at_most ? "<=" : ">=", target->ratio);
+	}
+	if (reference > 0) {
+		snprintf(left, sizeof left, "%.*f", digits, reference);
+		snprintf(right, sizeof right, "%.3f", ratio);
+	}
+	fprintf(results, "%s\t%s\t%.*f\t%s\t%s\t%s\t%s\t%s\n", name, unit, digits, ours, left,
+		right, reference_name, target ? wanted : "-", target ? target->outcome : "-");
+	fprintf(table, "%-22s %-7s %11.*f %11s %8s  %-13s %-8s %s\n", name, unit, digits, ours,
+		left, right, reference_name, wanted,
+		!target                               ? ""
+		: strcmp(target->outcome, "yes") == 0 ? "reached"
+						      : "MISSED");
+	fflush(table);
+}
+
+void report_skip(const char *name, const char *why)
+{
+	fprintf(table, "%-22s not measured: %s\n", name, why);
+	fflush(table);
+}
+
+static void sum_up(void)
+{
+	size_t i, reached = 0;
+
+	for (i = 0; i < TARGETS; i++)
+		reached += targets[i].outcome && strcmp(targets[i].outcome, "yes") == 0;
+	fprintf(table, "targets reached: %zu of %zu", reached, TARGETS);
+	for (i = 0; i < TARGETS; i++) {
+		if (!targets[i].outcome)
+			fprintf(table, "; %s not measured", targets[i].name);
+		else if (strcmp(targets[i].outcome, "no") == 0)
+			fprintf(table, "; %s MISSED", targets[i].name);
+	}
+	fprintf(table, "\n");
+}
+
+void report_close(void)
+{
+	sum_up();
+	if (into) {
+		finish(results, "results.tsv");
+		finish(machine, "machine.tsv");
+	}
+	need(fflush(stdout) == 0, "the results cannot be written");
+}
