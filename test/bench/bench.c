@@ -9,10 +9,16 @@
  * name begins ("load.64", "load"); without any, all are measured.
  *
  * Every case has three sides that do the same work (sides.h) and take turns (rounds.h). Ratio:
- * cloakroom / reference, so more is better for op/s, less for the rest. A row NAME.plain compares
- * the rate with that of hiredis without encryption. Which ratios are aimed at is said in report.c.
+ * cloakroom / reference, so more is better for op/s and ops, less for the rest. A row NAME.plain
+ * compares the rate with that of hiredis without encryption. report.c says which ratios are aimed
+ * at.
+ *
+ * With one thread much depends on where the system runs client and server: a core that idles takes
+ * long to wake, and its sleep hides what the sides differ in. `taskset -c 0 bench load.1 save.1`
+ * keeps both on one core: faster, harder on us, and steady from run to run.
  */
 #include "count.h"
+#include "machine.h"
 #include "many.h"
 #include "memory.h"
 #include "report.h"
@@ -23,8 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 static char **wanted; /* cases asked for, ended by NULL; none: all */
@@ -42,17 +46,23 @@ static int is_wanted(const char *name)
 
 /* ---- Cases ---------------------------------------------------------------------------------- */
 
+static void compare(const char *name, const char *unit, const struct outcome *out, int what,
+		    int side, const char *side_name)
+{
+	report_ratio(name, unit, out->side[OURS][what], out->side[side][what],
+		     out->ratio[side][what], side_name);
+}
+
 static void rate_rows(const char *name, const struct outcome *out)
 {
 	char other[64];
 
-	report_row(name, "op/s", out->side[OURS][RATE], out->side[SEALED][RATE], "hiredis+seal");
+	compare(name, "op/s", out, RATE, SEALED, "hiredis+seal");
 	snprintf(other, sizeof other, "%s.plain", name);
-	report_row(other, "op/s", out->side[OURS][RATE], out->side[PLAIN][RATE], "hiredis");
+	compare(other, "op/s", out, RATE, PLAIN, "hiredis");
 	snprintf(other, sizeof other, "%s.allocs", name);
 	if (COUNTS)
-		report_row(other, "allocs", out->side[OURS][ALLOCS], out->side[SEALED][ALLOCS],
-			   "hiredis+seal");
+		compare(other, "allocs", out, ALLOCS, SEALED, "hiredis+seal");
 }
 
 /* What a load costs with so many threads. */
@@ -70,8 +80,7 @@ static void cost_rows(int threads, const struct outcome *out)
 
 	for (i = 0; i < sizeof costs / sizeof costs[0] - (COUNTS ? 0 : 2); i++) {
 		snprintf(name, sizeof name, "%s.%d", costs[i].name, threads);
-		report_row(name, costs[i].unit, out->side[OURS][costs[i].what],
-			   out->side[SEALED][costs[i].what], "hiredis+seal");
+		compare(name, costs[i].unit, out, costs[i].what, SEALED, "hiredis+seal");
 	}
 	snprintf(name, sizeof name, "ops_per_send.%d", threads);
 	if (COUNTS)
@@ -82,7 +91,7 @@ static void cost_rows(int threads, const struct outcome *out)
 /* One thread: loads or saves. */
 static void single(struct bench *b, const char *name, const operation *sides)
 {
-	const struct work work = {sides, OURS, SIDES, 1, 1, 25, 80};
+	const struct work work = {sides, SIDES, 1, 1, 25, 80};
 	struct outcome out;
 
 	if (!is_wanted(name))
@@ -93,24 +102,22 @@ static void single(struct bench *b, const char *name, const operation *sides)
 		cost_rows(1, &out);
 }
 
-/* That many threads; what it added to our connection's memory. */
-static int64_t threads(struct bench *b, const char *name, const operation *sides, int count)
+static void threads(struct bench *b, const char *name, const operation *sides, int count)
 {
-	const struct work work = {sides, OURS, SIDES, count, 1, 7, 300};
+	const struct work work = {sides, SIDES, count, 1, 13, 300};
 	struct outcome out;
 
 	if (!is_wanted(name))
-		return 0;
+		return;
 	rounds_run(b, &work, &out);
 	rate_rows(name, &out);
 	if (sides == load_one)
 		cost_rows(count, &out);
-	return out.heap_growth[OURS];
 }
 
 static void many(struct bench *b)
 {
-	const struct work work = {many_sides(), OURS, SIDES, 1, MANY, 15, 80};
+	const struct work work = {many_sides(), SIDES, 1, MANY, 25, 80};
 	struct outcome out;
 
 	if (!is_wanted("load_many.64"))
@@ -125,7 +132,7 @@ static void many(struct bench *b)
 
 static void tls(struct bench *b)
 {
-	const struct work work = {tls_sides, OURS, 2, 1, 1, 25, 80};
+	const struct work work = {tls_sides, 2, 1, 1, 25, 80};
 	struct outcome out;
 
 	if (!is_wanted("load.1.tls"))
@@ -135,14 +142,13 @@ static void tls(struct bench *b)
 		return;
 	}
 	rounds_run(b, &work, &out);
-	report_row("load.1.tls", "op/s", out.side[OURS][RATE], out.side[SEALED][RATE],
-		   "cloakroom, TCP");
+	compare("load.1.tls", "op/s", &out, RATE, SEALED, "cloakroom TCP");
 	tls_close(b);
 }
 
 static void all_cases(struct bench *b, const char *library)
 {
-	int64_t growth;
+	int64_t store_bytes;
 
 	sides_open(b, UNIX, 1);
 	single(b, "load.1.unix", load_one);
@@ -155,76 +161,19 @@ static void all_cases(struct bench *b, const char *library)
 	many(b);
 	threads(b, "load.4", load_one, 4);
 	threads(b, "load.16", load_one, 16);
-	growth = threads(b, "load.64", load_one, 64);
+	threads(b, "load.64", load_one, 64);
 	threads(b, "mixed.64", mixed, 64);
+	store_bytes = sides_close(b);
 	if (COUNTS && is_wanted("memory"))
-		memory_rows(b, growth);
+		memory_rows(b, is_wanted("load.64") ? store_bytes : 0);
 	if (is_wanted("overhead_bytes"))
 		report_row("overhead_bytes", "bytes", (double)(b->stored_len - b->record_len), 46,
 			   "format");
 	if (library && is_wanted("size"))
 		memory_library(library);
-	sides_close(b);
 }
 
-/* ---- The machine ---------------------------------------------------------------------------- */
-
-/* The value of a line "name...: value" of a text, in a buffer that the next call reuses. */
-static const char *value_of(const char *text, const char *name)
-{
-	static char value[128];
-	const char *at = text ? strstr(text, name) : NULL;
-
-	at = at ? strchr(at, ':') : NULL;
-	if (!at)
-		return NULL;
-	at += 1 + strspn(at + 1, " \t");
-	snprintf(value, sizeof value, "%.*s", (int)strcspn(at, "\r\n"), at);
-	return value;
-}
-
-static void tell_server(const struct bench *b)
-{
-	redisReply *info = redis_server_do(b->server, "INFO server");
-	const char *text = info && info->type == REDIS_REPLY_STRING ? info->str : NULL, *version;
-
-	if ((version = value_of(text, "valkey_version:")))
-		report_machine("Valkey", version);
-	else if ((version = value_of(text, "redis_version:")))
-		report_machine("Redis", version);
-	if (info)
-		freeReplyObject(info);
-}
-
-static void tell_machine(const struct bench *b)
-{
-	static char cpus[16384];
-	FILE *f = fopen("/proc/cpuinfo", "r");
-	time_t now = time(NULL);
-	const char *model;
-	struct utsname system;
-	char text[160];
-
-	cpus[f ? fread(cpus, 1, sizeof cpus - 1, f) : 0] = '\0';
-	if (f)
-		fclose(f);
-	model = value_of(cpus, "model name");
-	snprintf(text, sizeof text, "%s, %ld cores", model ? model : "unknown CPU",
-		 sysconf(_SC_NPROCESSORS_ONLN));
-	report_machine("machine", text);
-	if (uname(&system) == 0) {
-		snprintf(text, sizeof text, "%s %.*s", system.sysname,
-			 (int)strcspn(system.release, "-+"), system.release);
-		report_machine("system", text);
-	}
-	tell_server(b);
-	snprintf(text, sizeof text, "%d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
-	report_machine("hiredis", text);
-	report_machine("libsodium", sodium_version_string());
-	report_machine("cloakroom", cloak_version_string());
-	strftime(text, sizeof text, "%Y-%m-%d", gmtime(&now));
-	report_machine("date", text);
-}
+/* ---- Running --------------------------------------------------------------------------------- */
 
 int main(int argc, char **argv)
 {
@@ -246,7 +195,7 @@ int main(int argc, char **argv)
 	b.server = redis_server_start(&options);
 	need(b.server != NULL, "no Redis server");
 	report_open(folder);
-	tell_machine(&b);
+	machine_tell(&b);
 	report_columns();
 	all_cases(&b, library);
 	redis_server_free(b.server);

@@ -16,8 +16,8 @@ done
 awk -F '\t' '
 function xml(s) { gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s); return s }
 function brief(v) {
-	if (v >= 99500) return sprintf("%.0fk", v / 1000)
-	return v < 1000 ? sprintf("%.0f", v) : sprintf("%.1fk", v / 1000)
+	if (v < 1000) return sprintf("%.0f", v)
+	return sprintf(v >= 99500 || v % 1000 == 0 ? "%.0fk" : "%.1fk", v / 1000)
 }
 function x_of(i) { return left + (i - 1) * (right - left) / 3 }
 function y_of(v) { return bottom - v * (bottom - top) / most }
@@ -61,12 +61,11 @@ function axes(    v, i) {
 		(top + bottom) / 2, ink
 }
 function legend(    side, x) {
-	x = left
 	for (side = 1; side <= 3; side++) {
+		x = left + (side - 1) * 190
 		printf "<path d=\"M%d 76h34\" %s/>\n", x, line_style(side)
 		mark(side, x + 17, 76)
 		text(x + 42, 80, "start", 13, "ink", ink, name[side])
-		x += 60 + 7 * length(name[side])
 	}
 }
 function line(side,    i) {
@@ -101,7 +100,7 @@ BEGIN {
 	left = 84; right = 640; top = 104; bottom = 356
 	ink = "#1f2328"; soft = "#59636e"
 	split("1 4 16 64", threads, " ")
-	split("cloakroom|hiredis + secretbox, a connection per thread|hiredis, not encrypted", name, "|")
+	split("cloakroom|hiredis + secretbox|hiredis, unencrypted", name, "|")
 	split("#0b62d0 #b3470c #6b7280", colour, " ")
 	split("#6cb0ff #f5a06a #a8b1bd", at_night, " ")
 	dash[2] = "8 4"; dash[3] = "2 4"
@@ -130,9 +129,9 @@ END {
 		dark(".f" i, "fill", at_night[i])
 	}
 	print "}</style>"
-	print "<rect width=\"720\" height=\"456\" rx=\"8\" class=\"card\" fill=\"#ffffff\"/>"
+	print "<rect x=\"0.5\" y=\"0.5\" width=\"719\" height=\"455\" rx=\"8\" class=\"card grid\" fill=\"#ffffff\" stroke=\"#d8dee4\"/>"
 	text(24, 34, "start", 17, "ink", ink, "Session loads a second by number of threads")
-	text(24, 54, "start", 12, "soft", soft, "one server on the same machine, TCP loopback, sessions of 1 KiB, medians")
+	text(24, 54, "start", 12, "soft", soft, "one server on the same machine, TCP loopback, sessions of 1 KiB; hiredis: a connection per thread; medians")
 	legend()
 	axes()
 	for (i = 3; i >= 1; i--)

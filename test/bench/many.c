@@ -86,5 +86,5 @@ const operation *many_sides(void)
 	sides[OURS] = load_ours;
 	sides[SEALED] = load_sealed;
 	sides[PLAIN] = load_plain;
-	return load_ours ? sides : NULL;
+	return sides[OURS] ? sides : NULL;
 }

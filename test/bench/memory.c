@@ -40,47 +40,62 @@ static double since(int64_t *mark)
 	return (double)bytes;
 }
 
-void memory_rows(struct bench *b, int64_t lane_growth)
+struct memory {
+	double store, locked, lane, session, connection, reply;
+};
+
+/* One cloakroom store: opened, connected by a load, and one more session loaded. */
+static void take_ours(struct bench *b, struct memory *m)
 {
-	struct worker w = b->worker[0];
-	cloak_store *measured, *before = b->store;
+	struct worker *w = &b->worker[0];
+	double locked = locked_bytes();
+	int64_t mark = counts.heap_bytes;
 	cloak_session *session;
-	double store, lane, ours, connection, reply, locked = locked_bytes();
-	redisReply *value;
-	int64_t mark;
 	char uri[160];
 
 	sides_uri(b, TCP, uri, sizeof uri);
+	b->store = sides_store(b, uri);
+	m->store = since(&mark);
+	m->locked = locked_bytes() - locked;
 	mark = counts.heap_bytes;
-	measured = sides_store(b, uri);
-	store = since(&mark);
-	locked = locked_bytes() - locked;
-	b->store = measured;
-	load_one[OURS](b, &w); /* connects */
-	lane = since(&mark);
-	need(cloak_session_load(measured, w.id, 32, 0, &session, NULL) == CLOAK_OK, "load");
-	ours = since(&mark);
+	load_one[OURS](b, w);
+	m->lane = since(&mark);
+	need(cloak_session_load(b->store, w->id, 32, 0, &session, NULL) == CLOAK_OK, "load");
+	m->session = since(&mark);
 	cloak_session_free(session);
-	cloak_store_close(measured);
-	b->store = before;
+	cloak_store_close(b->store);
+	b->store = NULL;
+}
 
-	mark = counts.heap_bytes;
-	w.redis = sides_connect(b, TCP);
-	load_one[SEALED](b, &w);
-	connection = since(&mark);
-	value = redisCommand(w.redis, "GET %s", w.sealed_name);
-	need(value && value->type == REDIS_REPLY_STRING, "GET");
-	reply = since(&mark);
-	freeReplyObject(value);
-	redisFree(w.redis);
+static void take_by_hand(struct bench *b, struct memory *m)
+{
+	struct worker *w = &b->worker[0];
+	int64_t mark = counts.heap_bytes;
+	redisReply *reply;
 
-	report_row("memory.store", "bytes", store, 0, "-");
-	report_row("memory.store.locked", "bytes", locked, 0, "-");
-	report_row("memory.lane", "bytes", lane, connection, "redisContext");
-	if (lane_growth)
-		report_row("memory.lane.64", "bytes", lane + (double)lane_growth, 64 * connection,
+	w->redis = sides_connect(b, TCP);
+	load_one[SEALED](b, w);
+	m->connection = since(&mark);
+	reply = redisCommand(w->redis, "GET %s", w->sealed_name);
+	need(reply && reply->type == REDIS_REPLY_STRING, "GET");
+	m->reply = since(&mark);
+	freeReplyObject(reply);
+	redisFree(w->redis);
+}
+
+void memory_rows(struct bench *b, int64_t used)
+{
+	struct memory m;
+
+	take_ours(b, &m);
+	take_by_hand(b, &m);
+	report_row("memory.store", "bytes", m.store, 0, "-");
+	report_row("memory.store.locked", "bytes", m.locked, 0, "-");
+	report_row("memory.lane", "bytes", m.lane, m.connection, "redisContext");
+	if (used)
+		report_row("memory.lane.64", "bytes", (double)used - m.store, 64 * m.connection,
 			   "64 of them");
-	report_row("memory.session", "bytes", ours, reply, "redisReply");
+	report_row("memory.session", "bytes", m.session, m.reply, "redisReply");
 }
 
 /* The bytes that are loaded when a program uses it: the file has symbols for debuggers besides. */

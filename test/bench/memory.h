@@ -5,9 +5,9 @@
 
 #include "sides.h"
 
-/* Rows about the bench's first session over TCP. `lane_growth`: what 64 threads added to the
- * connection, or 0 when that was not measured. */
-void memory_rows(struct bench *b, int64_t lane_growth);
+/* Rows about the bench's first session, after sides_close() of TCP. `used`: the bytes that a store
+ * gave back which 64 threads had used; 0 when that was not measured. */
+void memory_rows(struct bench *b, int64_t used);
 /* A row for the shared library in that file. */
 void memory_library(const char *path);
 

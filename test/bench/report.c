@@ -119,7 +119,13 @@ static int digits_of(const char *unit)
 void report_row(const char *name, const char *unit, double ours, double reference,
 		const char *reference_name)
 {
-	double ratio = reference > 0 ? ours / reference : 0;
+	report_ratio(name, unit, ours, reference, reference > 0 ? ours / reference : 0,
+		     reference_name);
+}
+
+void report_ratio(const char *name, const char *unit, double ours, double reference, double ratio,
+		  const char *reference_name)
+{
 	struct target *target = target_of(name);
 	char wanted[16] = "", left[16] = "-", right[16] = "-";
 	int digits = digits_of(unit);
@@ -151,15 +157,15 @@ void report_skip(const char *name, const char *why)
 
 static void sum_up(void)
 {
-	size_t i, reached = 0;
+	size_t i, measured = 0, reached = 0;
 
-	for (i = 0; i < TARGETS; i++)
-		reached += targets[i].outcome && strcmp(targets[i].outcome, "yes") == 0;
-	fprintf(table, "targets reached: %zu of %zu", reached, TARGETS);
 	for (i = 0; i < TARGETS; i++) {
-		if (!targets[i].outcome)
-			fprintf(table, "; %s not measured", targets[i].name);
-		else if (strcmp(targets[i].outcome, "no") == 0)
+		measured += targets[i].outcome != NULL;
+		reached += targets[i].outcome && strcmp(targets[i].outcome, "yes") == 0;
+	}
+	fprintf(table, "targets: %zu, measured %zu, reached %zu", TARGETS, measured, reached);
+	for (i = 0; i < TARGETS; i++) {
+		if (targets[i].outcome && strcmp(targets[i].outcome, "no") == 0)
 			fprintf(table, "; %s MISSED", targets[i].name);
 	}
 	fprintf(table, "\n");

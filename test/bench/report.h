@@ -10,6 +10,9 @@ void report_open(const char *folder);
 /* One row. A reference of 0 means there is none: no ratio. */
 void report_row(const char *name, const char *unit, double ours, double reference,
 		const char *reference_name);
+/* The same with a ratio that is not just one by the other. */
+void report_ratio(const char *name, const char *unit, double ours, double reference, double ratio,
+		  const char *reference_name);
 /* In place of rows: why a case was not measured. */
 void report_skip(const char *name, const char *why);
 /* One line of machine.tsv: what it was measured with. Before the rows. */

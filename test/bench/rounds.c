@@ -87,8 +87,7 @@ static void *work_on(void *arg)
 	return NULL;
 }
 
-static void figure(const struct work *work, const struct hand *hands, double figures[FIGURES],
-		   int64_t *heap_growth)
+static void figure(const struct work *work, const struct hand *hands, double figures[FIGURES])
 {
 	int64_t begin = hands[0].begin_ns, end = hands[0].end_ns;
 	struct counts sum = {0};
@@ -107,11 +106,9 @@ static void figure(const struct work *work, const struct hand *hands, double fig
 	figures[ALLOCS] = (double)sum.allocations / ops;
 	figures[SENDS] = (double)sum.sends / ops;
 	figures[RECVS] = (double)sum.recvs / ops;
-	*heap_growth += sum.heap_bytes;
 }
 
-static void slice(struct bench *b, const struct work *work, int side, double figures[FIGURES],
-		  int64_t *heap_growth)
+static void slice(struct bench *b, const struct work *work, int side, double figures[FIGURES])
 {
 	struct crew crew = {.bench = b, .run = work->sides[side]};
 	struct hand hands[WORKERS_MAX] = {0};
@@ -136,7 +133,7 @@ static void slice(struct bench *b, const struct work *work, int side, double fig
 	figures[CLIENT_US] = (double)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - client_ns) / 1e3;
 	figures[SERVER_US] = server_cpu_us(b) - server_us;
 	pthread_barrier_destroy(&crew.begin);
-	figure(work, hands, figures, heap_growth);
+	figure(work, hands, figures);
 }
 
 /* ---- Rounds --------------------------------------------------------------------------------- */
@@ -148,24 +145,35 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static double median(const double *values, int count)
+{
+	double sorted[ROUNDS_MAX];
+
+	memcpy(sorted, values, (size_t)count * sizeof *sorted);
+	qsort(sorted, (size_t)count, sizeof *sorted, by_size);
+	return sorted[count / 2];
+}
+
 void rounds_run(struct bench *b, const struct work *work, struct outcome *out)
 {
-	double taken[SIDES][FIGURES][ROUNDS_MAX], figures[FIGURES];
+	double taken[SIDES][FIGURES][ROUNDS_MAX] = {0}, ratios[ROUNDS_MAX], figures[FIGURES];
 	int round, i, side, what;
 
 	memset(out, 0, sizeof *out);
 	for (round = -1; round < work->rounds; round++) { /* the first warms up */
 		for (i = 0; i < work->count; i++) {
-			side = work->first + (round + 1 + i) % work->count;
-			slice(b, work, side, figures, &out->heap_growth[side]);
+			side = (round + 1 + i) % work->count;
+			slice(b, work, side, figures);
 			for (what = 0; round >= 0 && what < FIGURES; what++)
 				taken[side][what][round] = figures[what];
 		}
 	}
-	for (side = work->first; side < work->first + work->count; side++) {
+	for (side = 0; side < work->count; side++) {
 		for (what = 0; what < FIGURES; what++) {
-			qsort(taken[side][what], (size_t)work->rounds, sizeof(double), by_size);
-			out->side[side][what] = taken[side][what][work->rounds / 2];
+			for (i = 0; i < work->rounds; i++)
+				ratios[i] = taken[OURS][what][i] / taken[side][what][i];
+			out->side[side][what] = median(taken[side][what], work->rounds);
+			out->ratio[side][what] = median(ratios, work->rounds);
 		}
 	}
 }

@@ -8,8 +8,11 @@
 /*
  * In each round each side has its slice of time, with all threads of the case, so that what else
  * the machine does hits all alike; who begins changes from round to round. A figure is the median
- * of the rounds. A slice begins with all threads at once and ends when the last one has finished
- * the operation it is in, so that every operation, and all that was spent on it, is within.
+ * of the rounds, and so is a ratio: of the ratios within each round, since a machine that turns
+ * slow or fast between rounds would spoil the ratio of two medians.
+ *
+ * A slice begins with all threads at once and ends when the last one has finished the operation it
+ * is in, so that every operation, and all that was spent on it, is within.
  */
 enum {
 	RATE,      /* operations a second, of all threads together */
@@ -24,17 +27,17 @@ enum {
 #define ROUNDS_MAX 25
 
 struct work {
-	const operation *sides; /* of SIDES */
-	int first, count;       /* which of them take part */
-	int threads;            /* each with the worker of its number */
-	int ops;                /* operations in one call */
-	int rounds;             /* odd */
+	const operation *sides;
+	int count;   /* how many of SIDES take part, OURS first */
+	int threads; /* each with the worker of its number */
+	int ops;     /* operations in one call */
+	int rounds;  /* odd */
 	int slice_ms;
 };
 
 struct outcome {
 	double side[SIDES][FIGURES];
-	int64_t heap_growth[SIDES]; /* bytes kept after all rounds: buffers that grew */
+	double ratio[SIDES][FIGURES]; /* ours / theirs */
 };
 
 void rounds_run(struct bench *b, const struct work *work, struct outcome *out);

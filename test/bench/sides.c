@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sides.h"
 
+#include "count.h"
 #include "report.h"
 
 #include <stdio.h>
@@ -249,15 +250,18 @@ void sides_open(struct bench *b, enum transport transport, int workers)
 	}
 }
 
-void sides_close(struct bench *b)
+int64_t sides_close(struct bench *b)
 {
+	int64_t before;
 	int i;
 
 	for (i = 0; i < b->workers; i++) {
 		cloak_session_free(b->worker[i].session);
 		redisFree(b->worker[i].redis);
 	}
+	before = counts.heap_bytes;
 	cloak_store_close(b->store);
 	b->store = NULL;
 	b->workers = 0;
+	return before - counts.heap_bytes;
 }

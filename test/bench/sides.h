@@ -52,7 +52,8 @@ enum transport { TCP, UNIX };
 
 /* Connect, with that many workers and their sessions and values; the server held nothing before. */
 void sides_open(struct bench *b, enum transport transport, int workers);
-void sides_close(struct bench *b);
+/* The bytes of heap that the store gave back: its own, and what its connection had grown to. */
+int64_t sides_close(struct bench *b);
 
 /* A store of the bench's sessions at that address. */
 cloak_store *sides_store(const struct bench *b, const char *uri);

@@ -7,7 +7,7 @@ set -u
 bad=0
 c_files=$(ls include/*.h include/*/*.h lib/*.[ch] examples/*.[ch] examples/*/*.[ch] tools/*.[ch] \
 	test/*.[ch] test/*/*.[ch] 2>/dev/null)
-others=$(ls Makefile lib/*.map pkgconfig/*.in tools/*.sh test/*.sh test/checks/* examples/*.sh \
+others=$(ls Makefile lib/*.map pkgconfig/*.in tools/*.sh test/*.sh test/checks/* test/bench/*.sh examples/*.sh \
 	.ci/run .gitignore .clang-format 2>/dev/null)
 
 for f in $c_files $others; do
