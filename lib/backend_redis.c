@@ -45,6 +45,7 @@ struct redis {
 	struct shard shards[1];
 	uint32_t spread;
 	size_t prefix_len;
+	struct cloak__buf get[2];            /* what stands before the name in GET and in PTTL */
 	_Atomic uint32_t large[LARGE_NAMES]; /* hashes; any may be overwritten at any time */
 };
 
@@ -73,14 +74,33 @@ static void put_key(const struct redis *r, struct cloak__buf *out, const char *n
 	cloak__resp_arg(out, key, n + 3 + CLOAK_NAME_CHARS);
 }
 
+/* Nearly every request is this one, so it is put together from parts made once. */
 static void format_get(const struct redis *r, struct cloak__buf *out, const struct cloak_req *req)
 {
-	cloak__resp_command(out, 2);
-	cloak__resp_arg(out, "GET", 3);
-	put_key(r, out, req->name);
-	cloak__resp_command(out, 2);
-	cloak__resp_arg(out, "PTTL", 4);
-	put_key(r, out, req->name);
+	for (int i = 0; i < 2; i++) {
+		cloak__buf_put(out, r->get[i].data, r->get[i].len);
+		cloak__buf_put(out, req->name, CLOAK_NAME_CHARS);
+		cloak__buf_put(out, "\r\n", 2);
+	}
+}
+
+/* CLOAK_OK, CLOAK_E_NOMEM. */
+static cloak_status make_get(struct redis *r)
+{
+	static const char *const words[2] = {"GET", "PTTL"};
+	const char name[CLOAK_NAME_CHARS] = {0};
+	int failed = 0;
+
+	for (int i = 0; i < 2; i++) {
+		cloak__buf_init(&r->get[i], 256, 0);
+		cloak__resp_command(&r->get[i], 2);
+		cloak__resp_arg_text(&r->get[i], words[i]);
+		put_key(r, &r->get[i], name);
+		failed |= r->get[i].failed;
+		if (!failed)
+			r->get[i].len -= CLOAK_NAME_CHARS + 2;
+	}
+	return failed ? CLOAK_E_NOMEM : CLOAK_OK;
 }
 
 static const struct cloak__script *script_of(const struct cloak_req *req)
@@ -538,6 +558,8 @@ static void redis_close(void *state)
 	for (i = 0; r->shards[0].lanes && i < r->spread + 1; i++)
 		cloak__lane_free(r->shards[0].lanes[i]);
 	cloak__free(r->shards[0].lanes);
+	cloak__buf_free(&r->get[0]);
+	cloak__buf_free(&r->get[1]);
 	cloak__free(r);
 }
 
@@ -579,7 +601,7 @@ static cloak_status redis_open(const struct cloak_backend_env *env, void **out, 
 	r->spread = (uint32_t)env->lanes;
 	o.clock = &r->clock;
 	r->shards[0].lanes = cloak__calloc(r->spread + 1, sizeof *r->shards[0].lanes);
-	if (!r->shards[0].lanes)
+	if (!r->shards[0].lanes || make_get(r) != CLOAK_OK)
 		st = cloak__fail_nomem(err);
 	for (i = 0; i < r->spread + 1 && st == CLOAK_OK; i++)
 		st = cloak__lane_new(&o, &r->shards[0].lanes[i], err);

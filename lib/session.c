@@ -51,8 +51,9 @@ void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t
 		s->expires_ms = s->record.absolute_ms;
 }
 
+/* text: the id's, which has only one. */
 static struct cloak_session *session_new(struct cloak_store *store,
-					 const uint8_t id[CLOAK__ID_BYTES])
+					 const uint8_t id[CLOAK__ID_BYTES], const char *text)
 {
 	struct cloak_session *s = cloak__malloc(sizeof *s);
 	uint8_t name[CLOAK__NAME_BYTES];
@@ -66,7 +67,8 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	s->is_new = s->dirty = s->gone = s->unknown = s->changed_since = s->busy = 0;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
-	cloak__id_text(id, s->id_text);
+	memcpy(s->id_text, text, CLOAK__ID_CHARS);
+	s->id_text[CLOAK__ID_CHARS] = '\0';
 	cloak__id_name(id, name);
 	cloak__id_text(name, s->name);
 	s->store = store;
@@ -92,14 +94,17 @@ void cloak_session_free(cloak_session *session)
 cloak_status cloak_session_create(cloak_store *store, cloak_session **out, cloak_error *err)
 {
 	uint8_t id[CLOAK__ID_BYTES];
+	char text[CLOAK__ID_CHARS + 1];
 
 	if (out)
 		*out = NULL;
 	if (!store || !out)
 		return cloak__fail(err, CLOAK_E_INVALID, "store and out must not be NULL");
 	cloak__id_random(id);
-	*out = session_new(store, id);
+	cloak__id_text(id, text);
+	*out = session_new(store, id, text);
 	cloak__wipe(id, sizeof id);
+	cloak__wipe(text, sizeof text);
 	if (!*out)
 		return cloak__fail_nomem(err);
 	(*out)->is_new = 1;
@@ -124,7 +129,7 @@ cloak_status cloak__session_for(cloak_store *store, const char *id, size_t len,
 			   "an id of %zu bytes is none", len);
 		return CLOAK_NOT_FOUND;
 	}
-	*out = session_new(store, raw);
+	*out = session_new(store, raw, id);
 	cloak__wipe(raw, sizeof raw);
 	return *out ? CLOAK_OK : cloak__fail_nomem(err);
 }
