@@ -256,7 +256,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_key_generate(char *out, size_t *len)
  *
  *  @param user     the word given to cloak_config_set_log()
  *  @param level    CLOAK_LOG_DEBUG, CLOAK_LOG_INFO or CLOAK_LOG_WARN
- *  @param event    [borrowed] stable name to search and count by, such as "record_tampered"
+ *  @param event    [borrowed] stable name to search and count by, such as "record_tampered"; the
+ *                  list is at cloak_config_set_log()
  *  @param message  [borrowed] one line; sessions are named by a truncated hash, never by id
  */
 typedef void (*cloak_log_fn)(void *user, int32_t level, const char *event, const char *message);
@@ -265,6 +266,14 @@ typedef void (*cloak_log_fn)(void *user, int32_t level, const char *event, const
  *
  *  The sink is called on the thread that made the call, with no lock held; it may call the
  *  library. A failure that a call returns is not logged again above debug.
+ *
+ *  Event names never change, later releases add some; README.md says what each means:
+ *
+ *    debug  malformed_id, unknown_id, destroyed_id, record_tampered, unknown_key, connect_failed
+ *    info   superseded_id, limit_reached (reserved), connected, connection_lost, breaker_closed
+ *    warn   cookie_conflict, breaker_open
+ *
+ *  cloak_store_metrics() counts them, with a sink or without.
  *
  *  @param config  the config
  *  @param log     the sink, or NULL for none
@@ -354,6 +363,27 @@ CLOAK_API void cloak_store_close(cloak_store *store);
  *          CLOAK_E_IO, CLOAK_E_SERVER, CLOAK_E_PROTOCOL, CLOAK_E_NOMEM
  *  @blocks up to `timeout`   @threads any   @since 0.1 */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_store_ping(cloak_store *store, cloak_error *err);
+
+/** Write what the store has counted since it was opened, as text for Prometheus.
+ *
+ *  Calls by operation and status, how long they took, retries, conflicts, security events, and for
+ *  each connection what it has sent, received and gone through; README.md has the table. Nothing is
+ *  sent, and no call under way is waited for. The text holds no id, name, key, password or host. It
+ *  is for this process alone: a forked child goes on counting from its parent's numbers.
+ *
+ *  Serve it as `text/plain; version=0.0.4; charset=utf-8`. It grows: a buffer of 32 KiB is enough
+ *  for one server, and the needed size of CLOAK_E_NOSPACE is rounded up so that it will usually do
+ *  for the next call. One that must succeed calls in a loop until it is not CLOAK_E_NOSPACE.
+ *
+ *  @param store  the store
+ *  @param out    buffer for the text and its NUL; may be NULL when *len is 0
+ *  @param len    in: its size; out: the text's length
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_NOSPACE: *len is a size to try;
+ *          CLOAK_E_NOMEM
+ *  @threads any   @since 0.1
+ *  Source: Prometheus documentation, Exposition formats, text-based format 0.0.4 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_store_metrics(cloak_store *store, char *out,
+							  size_t *len);
 
 /* ---- Session ------------------------------------------------------------------------------ */
 

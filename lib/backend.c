@@ -18,6 +18,30 @@ const struct cloak_backend *cloak__backend_find(const char *scheme)
 	return NULL;
 }
 
+_Static_assert(CLOAK_BATCH_BUCKETS == CLOAK__BATCH_BUCKETS &&
+		       (int)CLOAK_LANE_IDLE == (int)CLOAK__LANE_IDLE &&
+		       (int)CLOAK_LANE_BACKOFF == (int)CLOAK__LANE_BACKOFF,
+	       "the wire layer, which does not know this interface, counts alike");
+
+void cloak__lane_metrics_read(const struct cloak__lane_metrics *from,
+			      struct cloak_lane_metrics *out)
+{
+	out->state = atomic_load_explicit(&from->state, memory_order_relaxed);
+	out->connects = cloak__counted(&from->connects);
+	out->connect_failures = cloak__counted(&from->connect_failures);
+	out->disconnects = cloak__counted(&from->disconnects);
+	out->stalls = cloak__counted(&from->stalls);
+	out->timeouts = cloak__counted(&from->timeouts);
+	out->commands = cloak__counted(&from->commands);
+	out->sends = cloak__counted(&from->sends);
+	out->receives = cloak__counted(&from->receives);
+	out->bytes_sent = cloak__counted(&from->bytes_sent);
+	out->bytes_received = cloak__counted(&from->bytes_received);
+	for (size_t i = 0; i < CLOAK__BATCH_BUCKETS; i++)
+		out->batch[i] = cloak__counted(&from->batch[i]);
+	out->batch_commands = cloak__counted(&from->batch_commands);
+}
+
 void cloak__req_answer(struct cloak_req *req, cloak_status status)
 {
 	req->status = status;

@@ -8,6 +8,7 @@
 #include "scripts.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 /*
@@ -546,6 +547,22 @@ static void redis_judge(void *state, struct cloak_origin origin, int guilty)
 		cloak__lane_judge(lane_at(state, origin.lane), origin.life, guilty);
 }
 
+static int redis_metrics_at(void *state, size_t index, struct cloak_lane_metrics *out)
+{
+	const struct redis *r = state;
+	size_t each = r->spread + 1;
+
+	if (index >= r->router.shard_count * each)
+		return 0;
+	snprintf(out->shard, sizeof out->shard, "%zu", index / each);
+	if (index % each == r->spread)
+		snprintf(out->lane, sizeof out->lane, "bulk");
+	else
+		snprintf(out->lane, sizeof out->lane, "%zu", index % each);
+	cloak__lane_metrics_read(cloak__lane_metrics(lane_at(r, (uint32_t)index)), out);
+	return 1;
+}
+
 /* ---- open, close ---- */
 
 static void redis_close(void *state)
@@ -619,6 +636,7 @@ static cloak_status redis_open(const struct cloak_backend_env *env, void **out, 
 		.capabilities = CLOAK_BACKEND_CAP_BLOCKING, .open = redis_open, \
 		.close = redis_close, .submit = redis_submit, .wait = redis_wait, \
 		.cancel = redis_cancel, .suspect = redis_suspect, .judge = redis_judge, \
+		.metrics_at = redis_metrics_at, \
 	}
 
 const struct cloak_backend cloak__backend_redis = REDIS_BACKEND("redis");

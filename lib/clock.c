@@ -20,19 +20,37 @@ int64_t cloak__clock_wall_ms(const struct cloak__clock *clock)
 	return to_ms(&t);
 }
 
-int64_t cloak__clock_mono_ms(const struct cloak__clock *clock)
+static struct timespec mono(void)
 {
 	struct timespec t = {0};
 
-	if (clock->fn != NULL)
-		return clock->fn(clock->user, CLOAK_CLOCK_MONO);
 #ifdef CLOCK_BOOTTIME
 	/* A kernel either has it or has not, so one process never mixes the two. */
 	if (clock_gettime(CLOCK_BOOTTIME, &t) == 0)
-		return to_ms(&t);
+		return t;
 #endif
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t;
+}
+
+int64_t cloak__clock_mono_ms(const struct cloak__clock *clock)
+{
+	struct timespec t;
+
+	if (clock->fn != NULL)
+		return clock->fn(clock->user, CLOAK_CLOCK_MONO);
+	t = mono();
 	return to_ms(&t);
+}
+
+int64_t cloak__clock_mono_ns(const struct cloak__clock *clock)
+{
+	struct timespec t;
+
+	if (clock->fn != NULL)
+		return (int64_t)((uint64_t)clock->fn(clock->user, CLOAK_CLOCK_MONO) * 1000000);
+	t = mono();
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* splitmix64: one addition and a mix, so any state (0 too) is a good one. */

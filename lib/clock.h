@@ -15,6 +15,8 @@ int64_t cloak__clock_wall_ms(const struct cloak__clock *clock);
 /* Milliseconds since some fixed moment; goes on while the host sleeps where the system can
  * (CLOCK_BOOTTIME), else CLOCK_MONOTONIC. */
 int64_t cloak__clock_mono_ms(const struct cloak__clock *clock);
+/* The same moment in nanoseconds, for measuring; a clock of the caller's knows milliseconds only. */
+int64_t cloak__clock_mono_ns(const struct cloak__clock *clock);
 
 struct timespec;
 /* The moment `after_ms` (0 and up) from now by the system's CLOCK_MONOTONIC, for the timed waits of

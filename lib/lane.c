@@ -78,10 +78,12 @@ struct cloak__lane {
 	uint32_t attempt, failed_attempt; /* and why, in failure */
 	cloak_error failure;
 	uint64_t jitter;
+	struct cloak__lane_metrics metrics;
 
-	uint32_t batch;    /* the number of the one that is being appended to */
-	uint8_t mid_batch; /* a send was cut: its rest belongs to the batch before */
-	uint32_t crowd;    /* mean of replies due when another request comes, times CROWD_SCALE */
+	uint32_t batch;       /* the number of the one that is being appended to */
+	uint8_t mid_batch;    /* a send was cut: its rest belongs to the batch before */
+	uint32_t batch_count; /* commands in it */
+	uint32_t crowd; /* mean of replies due when another request comes, times CROWD_SCALE */
 	struct cloak__wake words[WORDS];
 	struct cloak__wake
 		state; /* connected, failed, room in the queue, role of the leader free */
@@ -153,6 +155,8 @@ static void start_anew(struct cloak__lane *lane, uint64_t mark)
 	lane->opening = lane->locked = lane->writing = lane->leading = lane->broken = 0;
 	lane->mid_batch = 0;
 	lane->inside = 0;
+	cloak__lane_state(&lane->metrics, CLOAK__LANE_IDLE);
+	lane->batch_count = 0;
 	lane->cause.status = CLOAK_OK;
 	lane->backoff_ms = 0;
 	lane->jitter ^= mark;
@@ -258,6 +262,8 @@ static void back_off(struct cloak__lane *lane, const cloak_error *cause)
 		(int64_t)cloak__jitter(&lane->jitter, (uint32_t)(top - BACKOFF_MIN_MS + 1));
 	lane->retry_ms = now_of(lane) + lane->backoff_ms;
 	lane->cause = *cause;
+	cloak__count_locked(&lane->metrics.connect_failures, 1);
+	cloak__lane_state(&lane->metrics, CLOAK__LANE_BACKOFF);
 }
 
 /* Complete what is queued with the cause and close. A connection that never was READY is a failed
@@ -272,13 +278,17 @@ static void drop_now(struct cloak__lane *lane)
 	lane->conn = NULL;
 	lane->broken = lane->mid_batch = 0;
 	atomic_store(&lane->suspicions, 0);
+	lane->batch_count = 0;
 	cloak__transport_close(&lane->transport);
+	cloak__lane_state(&lane->metrics, CLOAK__LANE_IDLE);
 	if (lane->ready_ms < 0) {
 		failed(lane, cause);
 		if (cause->status != CLOAK_E_NOMEM)
 			back_off(lane, cause);
-	} else if (now_of(lane) - lane->ready_ms >= STEADY_MS) {
-		lane->backoff_ms = 0;
+	} else {
+		cloak__count_locked(&lane->metrics.disconnects, 1);
+		if (now_of(lane) - lane->ready_ms >= STEADY_MS)
+			lane->backoff_ms = 0;
 	}
 	wake_state(lane);
 }
@@ -352,8 +362,12 @@ static void flush(struct cloak__lane *lane)
 	while (is_up(lane) && (p = cloak__conn_output(lane->conn, &len)) != NULL) {
 		cloak_status status;
 
-		if (!lane->mid_batch)
+		if (!lane->mid_batch) {
 			lane->batch++;
+			if (lane->batch_count > 0)
+				cloak__lane_batch(&lane->metrics, lane->batch_count);
+			lane->batch_count = 0;
+		}
 		enter(lane);
 		status = cloak__transport_send(&lane->transport, p, len, &sent, &error);
 		leave(lane);
@@ -364,6 +378,8 @@ static void flush(struct cloak__lane *lane)
 			break;
 		}
 		cloak__conn_sent(lane->conn, sent);
+		cloak__count_locked(&lane->metrics.sends, sent > 0);
+		cloak__count_locked(&lane->metrics.bytes_sent, sent);
 		lane->mid_batch = sent < len;
 		if (lane->mid_batch)
 			break; /* the socket is full: the leader sends the rest */
@@ -382,7 +398,8 @@ static void take_input(struct cloak__lane *lane, size_t got)
 	cloak_error error;
 
 	lane->used_ms = now;
-
+	cloak__count_locked(&lane->metrics.receives, 1);
+	cloak__count_locked(&lane->metrics.bytes_received, got);
 	for (at = 0; at < got && is_up(lane); at += n) {
 		cloak_status status;
 
@@ -393,6 +410,8 @@ static void take_input(struct cloak__lane *lane, size_t got)
 		if (lane->ready_ms < 0 && cloak__conn_time_age_ms(lane->conn, now) != INT64_MAX) {
 			lane->ready_ms = now;
 			lane->cause.status = CLOAK_OK;
+			cloak__count_locked(&lane->metrics.connects, 1);
+			cloak__lane_state(&lane->metrics, CLOAK__LANE_READY);
 		}
 		if (status != CLOAK_OK) {
 			drop(lane, &error);
@@ -440,14 +459,16 @@ static int receive(struct cloak__lane *lane, int64_t until_ms)
 	leave(lane);
 	if (!is_up(lane))
 		return 0;
-	if (status == CLOAK_E_TIMEOUT && stall <= until_ms)
+	if (status == CLOAK_E_TIMEOUT && stall <= until_ms) {
+		cloak__count_locked(&lane->metrics.stalls, 1);
 		drop_because(lane, CLOAK_E_IO, "requests are open and nothing comes back");
-	else if (status == CLOAK_E_TIMEOUT)
+	} else if (status == CLOAK_E_TIMEOUT) {
 		return 1;
-	else if (status != CLOAK_OK)
+	} else if (status != CLOAK_OK) {
 		drop_labelled(lane, &error);
-	else if (got > 0)
+	} else if (got > 0) {
 		take_input(lane, got);
+	}
 	return 0;
 }
 
@@ -598,6 +619,7 @@ static cloak_status begin(struct cloak__lane *lane, cloak_error *err)
 	}
 	lane->attempt++;
 	lane->opening = 1;
+	cloak__lane_state(&lane->metrics, CLOAK__LANE_CONNECTING);
 	return CLOAK_OK;
 }
 
@@ -720,6 +742,8 @@ static cloak_status append(struct cloak__lane *lane, struct cloak__job *job, int
 	if (status != CLOAK_OK)
 		return cloak__fail_nomem(err);
 	job->life = lane->life;
+	lane->batch_count++;
+	cloak__count_locked(&lane->metrics.commands, 1);
 	if (job->command != NULL)
 		job->command->batch = lane->batch;
 	return CLOAK_OK;
@@ -760,6 +784,7 @@ static void give_up(struct cloak__lane *lane, struct cloak__command *command)
 		atomic_store_explicit(&command->done, 1, memory_order_release);
 		return;
 	}
+	cloak__count_locked(&lane->metrics.timeouts, 1);
 	cloak__fail(&error, CLOAK_E_TIMEOUT, "%s: no answer in time", lane->label);
 	answer(command, &error);
 }
@@ -797,6 +822,11 @@ void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command, 
 	if (!is_done(command))
 		give_up(lane, command);
 	depart(lane);
+}
+
+const struct cloak__lane_metrics *cloak__lane_metrics(const struct cloak__lane *lane)
+{
+	return &lane->metrics;
 }
 
 /* ---- suspicion ---- */

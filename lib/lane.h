@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "conn.h"
+#include "metrics.h"
 #include "transport.h"
 
 /*
@@ -70,5 +71,7 @@ void cloak__lane_judge(struct cloak__lane *lane, uint32_t life, int guilty);
 int cloak__lane_is_suspect(struct cloak__lane *lane);
 /* Close the connection with that number, if it is still the one in use. */
 void cloak__lane_drop(struct cloak__lane *lane, uint32_t life);
+/* What it has counted; at any time, on any thread. */
+const struct cloak__lane_metrics *cloak__lane_metrics(const struct cloak__lane *lane);
 
 #endif

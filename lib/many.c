@@ -31,7 +31,7 @@ static void count_one(struct tally *t, cloak_status status, const cloak_error *e
 }
 
 /* Run one operation for each session of a group whose status is still CLOAK_OK. */
-static void run_group(struct cloak_session *const *sessions, size_t count,
+static void run_group(struct cloak_session *const *sessions, size_t count, enum cloak__call call,
 		      cloak_status (*step)(struct cloak__op *), uint32_t flags,
 		      cloak_status *statuses, struct tally *t)
 {
@@ -45,7 +45,7 @@ static void run_group(struct cloak_session *const *sessions, size_t count,
 
 		if (statuses[i] != CLOAK_OK)
 			continue;
-		cloak__op_init(&s->op, s->store, s, step);
+		cloak__op_init(&s->op, s->store, s, call, step);
 		s->op.flags = flags;
 		ops[n] = &s->op;
 		where[n++] = i;
@@ -70,10 +70,12 @@ static void load_group(cloak_store *store, const char *const *ids, const size_t 
 	for (i = 0; i < count; i++) {
 		statuses[i] = cloak__session_for(store, ids[i], lens ? lens[i] : CLOAK__ID_CHARS,
 						 &sessions[i], &error);
-		if (statuses[i] != CLOAK_OK)
-			count_one(t, statuses[i], &error);
+		if (statuses[i] == CLOAK_OK)
+			continue;
+		count_one(t, statuses[i], &error);
+		cloak__metrics_call(&store->metrics, CLOAK__CALL_LOAD_MANY, statuses[i], 0);
 	}
-	run_group(sessions, count, cloak__op_load, flags, statuses, t);
+	run_group(sessions, count, CLOAK__CALL_LOAD_MANY, cloak__op_load, flags, statuses, t);
 	for (i = 0; i < count; i++) {
 		if (statuses[i] == CLOAK_OK)
 			continue;
@@ -139,7 +141,8 @@ cloak_status cloak_session_save_many(cloak_session *const *sessions, size_t coun
 	}
 	for (i = 0; i < count; i += n) {
 		n = count - i < GROUP ? count - i : GROUP;
-		run_group(sessions + i, n, cloak__op_save, flags, statuses + i, &t);
+		run_group(sessions + i, n, CLOAK__CALL_SAVE_MANY, cloak__op_save, flags,
+			  statuses + i, &t);
 	}
 	for (i = 0; i < count; i++)
 		sessions[i]->busy = 0;

@@ -8,13 +8,15 @@
 #include <string.h>
 
 void cloak__op_init(struct cloak__op *op, struct cloak_store *store, struct cloak_session *session,
-		    cloak_status (*step)(struct cloak__op *))
+		    enum cloak__call call, cloak_status (*step)(struct cloak__op *))
 {
 	memset(op, 0, sizeof *op);
 	op->step = step;
+	op->call = call;
 	op->store = store;
 	op->session = session;
-	op->deadline_ms = cloak__store_mono_ms(store) + store->config->settings.timeout_ms;
+	op->start_ns = cloak__store_mono_ns(store); /* one look at the clock for both */
+	op->deadline_ms = op->start_ns / 1000000 + store->config->settings.timeout_ms;
 	op->req.size = sizeof op->req;
 	op->result = CLOAK__PENDING;
 }
@@ -67,6 +69,7 @@ cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak
 	struct cloak_store *store = ops[0]->store;
 	struct cloak_req *one, **reqs = &one;
 	cloak_status st = cloak__store_enter(store, err);
+	int64_t now_ns;
 	size_t i;
 	int has_failed = 0;
 
@@ -86,8 +89,12 @@ cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak
 			*err = ops[i]->error;
 		has_failed |= statuses[i] < 0;
 	}
-	for (i = 0; i < count; i++)
+	now_ns = cloak__store_mono_ns(store);
+	for (i = 0; i < count; i++) {
+		cloak__metrics_call(&store->metrics, ops[i]->call,
+				    st == CLOAK_OK ? statuses[i] : st, now_ns - ops[i]->start_ns);
 		op_free(ops[i]);
+	}
 	if (reqs != &one)
 		cloak__free(reqs);
 	cloak__store_leave(store);
@@ -132,7 +139,10 @@ int cloak__op_may_retry(struct cloak__op *op)
 		return 0;
 	if (++op->attempts >= CLOAK__ATTEMPTS_MAX)
 		return 0;
-	return cloak__store_mono_ms(op->store) < op->deadline_ms;
+	if (cloak__store_mono_ms(op->store) >= op->deadline_ms)
+		return 0;
+	cloak__count(&op->store->metrics.retries, 1);
+	return 1;
 }
 
 cloak_status cloak__op_fail(struct cloak__op *op)
@@ -185,13 +195,28 @@ void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms)
 	touch.deadline_ms = op->deadline_ms;
 	touch.done = NULL;
 	store->backend->submit(store->backend_state, &reqs, 1);
+	cloak__count(&store->metrics.touches, 1);
 	cloak__session_alive(s, shard_now_ms, ttl);
 }
 
-void cloak__op_log(struct cloak__op *op, int32_t level, const char *event, const char *what)
+void cloak__op_log(struct cloak__op *op, enum cloak__event event, const char *what)
 {
-	cloak__log(&op->store->config->log, level, event, "session %.*s: %s", CLOAK__LOG_ID_CHARS,
+	cloak__log(&op->store->config->log, event, "session %.*s: %s", CLOAK__LOG_ID_CHARS,
 		   op->session->name, what);
+}
+
+cloak_status cloak__op_verdict(struct cloak__op *op, cloak_status st)
+{
+	cloak__op_log(
+		op, st == CLOAK_E_CRYPTO ? CLOAK__EVENT_UNKNOWN_KEY : CLOAK__EVENT_RECORD_TAMPERED,
+		op->error.text);
+	return st;
+}
+
+cloak_status cloak__op_conflict(struct cloak__op *op)
+{
+	cloak__count(&op->store->metrics.conflicts, 1);
+	return CLOAK_CONFLICT;
 }
 
 /* ---- ping ---- */

@@ -6,6 +6,7 @@
 #include "backend.h"
 #include "buf.h"
 #include "keyring.h"
+#include "metrics.h"
 
 struct cloak_session;
 struct cloak_store;
@@ -21,11 +22,12 @@ struct cloak_store;
 
 struct cloak__op {
 	cloak_status (*step)(struct cloak__op *op);
+	enum cloak__call call; /* what it is counted as */
 	struct cloak_store *store;
 	struct cloak_session *session; /* NULL: an operation on the store */
 	int state;
 	uint32_t flags;
-	int64_t deadline_ms;
+	int64_t start_ns, deadline_ms; /* by the monotonic clock */
 	unsigned attempts;
 	uint8_t ambiguous; /* an attempt may have been applied */
 	struct cloak_req req;
@@ -47,8 +49,8 @@ struct cloak__op {
 };
 
 void cloak__op_init(struct cloak__op *op, struct cloak_store *store, struct cloak_session *session,
-		    cloak_status (*step)(struct cloak__op *));
-/* Run an operation to its end, then free what it holds. err gets op->error on failure. */
+		    enum cloak__call call, cloak_status (*step)(struct cloak__op *));
+/* Run an operation to its end, count it, then free what it holds. err gets op->error on failure. */
 cloak_status cloak__op_run(struct cloak__op *op, cloak_error *err);
 /* Run operations on one store side by side: what each asks for next goes out together. A status for
  * each; err gets the error of the first that failed. CLOAK_E_CLOSED, CLOAK_E_NOMEM: none was begun. */
@@ -90,7 +92,11 @@ void cloak__op_restore_marks(struct cloak__op *op);
 cloak_status cloak__op_put(struct cloak__op *op, uint8_t cond, int64_t ttl_ms);
 /* End with what a forwarder or superseded marker that opened means. */
 cloak_status cloak__op_renewed(struct cloak__op *op, uint8_t format);
-/* A log line about the session, which is named by its log id. */
-void cloak__op_log(struct cloak__op *op, int32_t level, const char *event, const char *what);
+/* Bytes do not open, and it is not the connection's fault: tell which event that is. Returns st. */
+cloak_status cloak__op_verdict(struct cloak__op *op, cloak_status st);
+/* Count a conflict with what somebody else has saved. Returns CLOAK_CONFLICT. */
+cloak_status cloak__op_conflict(struct cloak__op *op);
+/* An event of the session, which is named by its log id. */
+void cloak__op_log(struct cloak__op *op, enum cloak__event event, const char *what);
 
 #endif

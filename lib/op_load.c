@@ -22,15 +22,6 @@
 
 enum { START, READ, RESEAL };
 
-static cloak_status verdict(struct cloak__op *op, cloak_status st)
-{
-	if (st == CLOAK_E_CRYPTO)
-		cloak__op_log(op, CLOAK_LOG_DEBUG, "unknown_key", op->error.text);
-	else
-		cloak__op_log(op, CLOAK_LOG_DEBUG, "record_tampered", op->error.text);
-	return st;
-}
-
 /* There is a verdict on the connection the first bytes came from. */
 static void judge(struct cloak__op *op, int guilty)
 {
@@ -50,7 +41,7 @@ static cloak_status second_read(struct cloak__op *op, cloak_status st)
 
 		judge(op, !same);
 		if (same)
-			return verdict(op, st);
+			return cloak__op_verdict(op, st);
 		/* nor is the second to be trusted */
 		store->backend->suspect(store->backend_state, op->req.origin);
 		store->backend->judge(store->backend_state, op->req.origin, 1);
@@ -62,7 +53,7 @@ static cloak_status second_read(struct cloak__op *op, cloak_status st)
 	op->held_len = op->req.out_len;
 	op->req.out = NULL;
 	if (!op->held) { /* an empty value needs no second look */
-		return verdict(op, st);
+		return cloak__op_verdict(op, st);
 	}
 	op->suspect = op->req.origin;
 	op->is_suspecting = 1;
@@ -119,7 +110,9 @@ static cloak_status loaded(struct cloak__op *op, uint8_t *plaintext, size_t plai
 	st = cloak__session_take(s, value, op->req.out_len, plaintext, plaintext_len, now,
 				 &op->error);
 	if (st == CLOAK_E_CORRUPT)
-		return verdict(op, st);
+		return cloak__op_verdict(op, st);
+	if (st == CLOAK_NOT_FOUND)
+		cloak__op_log(op, CLOAK__EVENT_UNKNOWN_ID, "past its absolute deadline");
 	if (st != CLOAK_OK)
 		return st;
 	cloak__session_alive(s, now, left);
@@ -139,7 +132,7 @@ static cloak_status examine(struct cloak__op *op)
 	cloak_status st;
 
 	if (format == CLOAK__FORMAT_TOMBSTONE) {
-		cloak__op_log(op, CLOAK_LOG_DEBUG, "destroyed_id", "was destroyed");
+		cloak__op_log(op, CLOAK__EVENT_DESTROYED_ID, "was destroyed");
 		return CLOAK_NOT_FOUND;
 	}
 	st = cloak__open(op->store->config->ring, op->store->prefix_hash, s->id, op->req.out,
@@ -149,7 +142,7 @@ static cloak_status examine(struct cloak__op *op)
 	if (st != CLOAK_OK)
 		return st;
 	if (format == CLOAK__FORMAT_SUPERSEDED)
-		cloak__op_log(op, CLOAK_LOG_INFO, "superseded_id", "replaced by a new id");
+		cloak__op_log(op, CLOAK__EVENT_SUPERSEDED_ID, "replaced by a new id");
 	if (format != CLOAK__FORMAT_LIVE)
 		return cloak__op_renewed(op, format);
 	return loaded(op, plaintext, plaintext_len);
@@ -169,7 +162,7 @@ static cloak_status step(struct cloak__op *op)
 	if (op->req.status == CLOAK_OK)
 		return examine(op);
 	if (op->req.status == CLOAK_NOT_FOUND) {
-		cloak__op_log(op, CLOAK_LOG_DEBUG, "unknown_id", "not stored, or expired");
+		cloak__op_log(op, CLOAK__EVENT_UNKNOWN_ID, "not stored, or expired");
 		return CLOAK_NOT_FOUND;
 	}
 	return cloak__op_may_retry(op) ? cloak__op_again(op) : cloak__op_fail(op);

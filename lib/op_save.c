@@ -142,6 +142,8 @@ static cloak_status met(struct cloak__op *op)
 	}
 	st = cloak__open(op->store->config->ring, op->store->prefix_hash, s->id, op->req.out,
 			 op->req.out_len, &plaintext, &plaintext_len, &op->error);
+	if (st == CLOAK_E_CORRUPT || st == CLOAK_E_CRYPTO || st == CLOAK_E_UNSUPPORTED)
+		return cloak__op_verdict(op, st);
 	if (st != CLOAK_OK)
 		return st;
 	cloak__wipe(plaintext, plaintext_len);
@@ -165,7 +167,7 @@ static cloak_status got_put(struct cloak__op *op)
 	case CLOAK_CONFLICT:
 		if (op->req.out_len)
 			return met(op);
-		return op->ambiguous ? ask(op) : CLOAK_CONFLICT;
+		return op->ambiguous ? ask(op) : cloak__op_conflict(op);
 	default:
 		break;
 	}
@@ -203,7 +205,7 @@ static cloak_status look_for_mark(struct cloak__op *op)
 	if (loaded_before) {
 		if (op->sealed.data)
 			s->unknown = 0; /* within the call: a conflict as any other */
-		return CLOAK_CONFLICT;
+		return cloak__op_conflict(op);
 	}
 	return unknown(op, "too many saves have come since, or none");
 }

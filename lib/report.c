@@ -190,16 +190,20 @@ cloak_status cloak__fail_nomem(cloak_error *err)
 	return cloak__fail(err, CLOAK_E_NOMEM, "out of memory");
 }
 
-void cloak__log(const struct cloak__log *log, int32_t level, const char *event, const char *fmt,
-		...)
+void cloak__log(const struct cloak__log *log, enum cloak__event event, const char *fmt, ...)
 {
+	const struct cloak__event_words *words = cloak__event_words(event);
 	char line[TEXT_ROOM];
 	va_list args;
 
-	if (log == NULL || log->fn == NULL)
+	if (log == NULL)
+		return;
+	if (log->metrics != NULL && event < CLOAK__SECURITY_EVENTS)
+		cloak__count(&log->metrics->events[event], 1);
+	if (log->fn == NULL)
 		return;
 	va_start(args, fmt);
 	format_line(line, fmt, args);
 	va_end(args);
-	log->fn(log->user, level, event, line);
+	log->fn(log->user, words->level, words->name, line);
 }

@@ -3,7 +3,7 @@
 #ifndef CLOAK_REPORT_H
 #define CLOAK_REPORT_H
 
-#include "../include/cloakroom.h"
+#include "metrics.h"
 
 #if defined(__GNUC__) || defined(__clang__)
 #define CLOAK__PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -26,10 +26,11 @@ cloak_status cloak__fail_nomem(cloak_error *err);
 struct cloak__log {
 	cloak_log_fn fn; /* NULL: none */
 	void *user;
+	struct cloak__metrics *metrics; /* where security events are counted; NULL: nowhere */
 };
 
-/* Format one line for the sink; nothing happens without a sink. */
-void cloak__log(const struct cloak__log *log, int32_t level, const char *event, const char *fmt,
-		...) CLOAK__PRINTF(4, 5);
+/* An event happened: count it, and if there is a sink format one line for it. */
+void cloak__log(const struct cloak__log *log, enum cloak__event event, const char *fmt, ...)
+	CLOAK__PRINTF(3, 4);
 
 #endif

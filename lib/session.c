@@ -111,10 +111,17 @@ cloak_status cloak_session_create(cloak_store *store, cloak_session **out, cloak
 	return CLOAK_OK;
 }
 
-static cloak_status run(struct cloak_session *s, cloak_status (*step)(struct cloak__op *),
-			uint32_t flags, cloak_error *err)
+/* Count a call that was answered without an operation. Returns the status. */
+static cloak_status answered(struct cloak_store *store, enum cloak__call call, cloak_status st)
 {
-	cloak__op_init(&s->op, s->store, s, step);
+	cloak__metrics_call(&store->metrics, call, st, 0);
+	return st;
+}
+
+static cloak_status run(struct cloak_session *s, enum cloak__call call,
+			cloak_status (*step)(struct cloak__op *), uint32_t flags, cloak_error *err)
+{
+	cloak__op_init(&s->op, s->store, s, call, step);
 	s->op.flags = flags;
 	return cloak__op_run(&s->op, err);
 }
@@ -125,7 +132,7 @@ cloak_status cloak__session_for(cloak_store *store, const char *id, size_t len,
 	uint8_t raw[CLOAK__ID_BYTES];
 
 	if (!cloak__id_parse(id, len, raw)) {
-		cloak__log(&store->config->log, CLOAK_LOG_DEBUG, "malformed_id",
+		cloak__log(&store->config->log, CLOAK__EVENT_MALFORMED_ID,
 			   "an id of %zu bytes is none", len);
 		return CLOAK_NOT_FOUND;
 	}
@@ -148,8 +155,8 @@ cloak_status cloak_session_load(cloak_store *store, const char *id, size_t len, 
 		return cloak__fail(err, CLOAK_E_INVALID, "unknown flags 0x%x", (unsigned)flags);
 	st = cloak__session_for(store, id, len, &s, err);
 	if (st != CLOAK_OK)
-		return st;
-	st = run(s, cloak__op_load, flags, err);
+		return answered(store, CLOAK__CALL_LOAD, st);
+	st = run(s, CLOAK__CALL_LOAD, cloak__op_load, flags, err);
 	if (st == CLOAK_OK)
 		*out = s;
 	else
@@ -162,8 +169,8 @@ cloak_status cloak_session_reload(cloak_session *session, cloak_error *err)
 	if (!session)
 		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
 	if (session->is_new && !session->unknown)
-		return CLOAK_NOT_FOUND;
-	return run(session, cloak__op_load, 0, err);
+		return answered(session->store, CLOAK__CALL_RELOAD, CLOAK_NOT_FOUND);
+	return run(session, CLOAK__CALL_RELOAD, cloak__op_load, 0, err);
 }
 
 cloak_status cloak_session_save(cloak_session *session, uint32_t flags, cloak_error *err)
@@ -172,14 +179,14 @@ cloak_status cloak_session_save(cloak_session *session, uint32_t flags, cloak_er
 		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
 	if (flags & ~CLOAK_SAVE_STRICT)
 		return cloak__fail(err, CLOAK_E_INVALID, "unknown flags 0x%x", (unsigned)flags);
-	return run(session, cloak__op_save, flags, err);
+	return run(session, CLOAK__CALL_SAVE, cloak__op_save, flags, err);
 }
 
 cloak_status cloak_session_destroy(cloak_session *session, cloak_error *err)
 {
 	if (!session)
 		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
-	return run(session, cloak__op_destroy, 0, err);
+	return run(session, CLOAK__CALL_DESTROY, cloak__op_destroy, 0, err);
 }
 
 const char *cloak_session_id(const cloak_session *session)

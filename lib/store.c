@@ -26,6 +26,8 @@ static void fill_env(struct cloak_store *store)
 	env->free = cloak__free;
 	env->now_ms = env_now;
 	env->clock = &store->config->clock;
+	env->log = store->config->log.fn;
+	env->log_user = store->config->log.user;
 	env->host = s->host;
 	env->port = s->port;
 	env->db = (int32_t)s->db;
@@ -59,6 +61,7 @@ cloak_status cloak__store_open_with(const struct cloak_config *config,
 		cloak__free(store);
 		return cloak__fail_nomem(err);
 	}
+	store->config->log.metrics = &store->metrics;
 	atomic_init(&store->refs, 1);
 	atomic_init(&store->gate, 0);
 	atomic_init(&store->down, 0);
@@ -148,13 +151,18 @@ int64_t cloak__store_mono_ms(const struct cloak_store *store)
 	return cloak__clock_mono_ms(&store->config->clock);
 }
 
+int64_t cloak__store_mono_ns(const struct cloak_store *store)
+{
+	return cloak__clock_mono_ns(&store->config->clock);
+}
+
 cloak_status cloak_store_ping(cloak_store *store, cloak_error *err)
 {
 	struct cloak__op op;
 
 	if (!store)
 		return cloak__fail(err, CLOAK_E_INVALID, "store must not be NULL");
-	cloak__op_init(&op, store, NULL, cloak__op_ping);
+	cloak__op_init(&op, store, NULL, CLOAK__CALL_PING, cloak__op_ping);
 	return cloak__op_run(&op, err);
 }
 
@@ -175,7 +183,7 @@ cloak_status cloak_cookie_find(cloak_store *store, const char *header, size_t le
 		return CLOAK_NOT_FOUND;
 	st = cloak__cookie_find(store->cookie.name, header, len, id, id_len);
 	if (st == CLOAK_CONFLICT)
-		cloak__log(&store->config->log, CLOAK_LOG_WARN, "cookie_conflict",
+		cloak__log(&store->config->log, CLOAK__EVENT_COOKIE_CONFLICT,
 			   "a request has two cookies %s with different ids", store->cookie.name);
 	return st;
 }

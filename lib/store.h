@@ -5,6 +5,7 @@
 
 #include "backend.h"
 #include "config.h"
+#include "metrics.h"
 
 #include <stdatomic.h>
 
@@ -25,6 +26,7 @@ struct cloak_store {
 	const struct cloak_backend *backend;
 	void *backend_state;
 	struct cloak_backend_env env;
+	struct cloak__metrics metrics;
 };
 
 /* As cloak_store_open() with a backend given: for tests. */
@@ -44,5 +46,6 @@ cloak_status cloak__cookie_out(struct cloak_store *store, const char *id, int ex
 			       size_t *len);
 
 int64_t cloak__store_mono_ms(const struct cloak_store *store);
+int64_t cloak__store_mono_ns(const struct cloak_store *store);
 
 #endif

@@ -21,6 +21,11 @@ START_TEST(own_clock_is_asked_with_its_word)
 	ck_assert_int_eq(asked_for, CLOAK_CLOCK_WALL);
 	ck_assert_int_eq(cloak__clock_mono_ms(&clock), 1000 + CLOAK_CLOCK_MONO);
 	ck_assert_int_eq(asked_for, CLOAK_CLOCK_MONO);
+	asked_for = -1;
+	ck_assert_int_eq(cloak__clock_mono_ns(&clock), (1000 + CLOAK_CLOCK_MONO) * 1000000);
+	ck_assert_int_eq(asked_for, CLOAK_CLOCK_MONO);
+	now = INT64_MAX - CLOAK_CLOCK_MONO; /* a strange clock: any answer will do */
+	(void)cloak__clock_mono_ns(&clock);
 }
 END_TEST
 
@@ -37,6 +42,25 @@ START_TEST(system_clocks_run)
 	while (last < first + 2) {
 		int64_t now = cloak__clock_mono_ms(&clock);
 		ck_assert_int_ge(now, last);
+		last = now;
+	}
+}
+END_TEST
+
+/* They are one clock, so a deadline may be counted from either. */
+START_TEST(nanoseconds_and_milliseconds_are_the_same_moment)
+{
+	struct cloak__clock clock = {NULL, NULL};
+	int64_t last = cloak__clock_mono_ns(&clock);
+
+	for (int i = 0; i < 1000; i++) {
+		int64_t before = cloak__clock_mono_ms(&clock);
+		int64_t now = cloak__clock_mono_ns(&clock);
+		int64_t after = cloak__clock_mono_ms(&clock);
+
+		ck_assert_int_ge(now, last);
+		ck_assert_int_ge(now / 1000000, before);
+		ck_assert_int_le(now / 1000000, after);
 		last = now;
 	}
 }
@@ -71,6 +95,7 @@ static Suite *make_suite(void)
 
 	tcase_add_test(tc, own_clock_is_asked_with_its_word);
 	tcase_add_test(tc, system_clocks_run);
+	tcase_add_test(tc, nanoseconds_and_milliseconds_are_the_same_moment);
 	tcase_add_test(tc, jitter_stays_below_its_bound_and_reaches_all_of_it);
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -607,12 +607,12 @@ START_TEST(log_and_clock_are_kept_and_taken_away)
 
 	ck_assert_int_eq(cloak_config_set_log(config, sink, &word), CLOAK_OK);
 	ck_assert_int_eq(cloak_config_set_clock(config, fake_clock, &word), CLOAK_OK);
-	cloak__log(&config->log, CLOAK_LOG_INFO, "e", "m");
+	cloak__log(&config->log, CLOAK__EVENT_CONNECTED, "m");
 	ck_assert_int_eq(word, 41);
 	ck_assert_int_eq(cloak__clock_mono_ms(&config->clock), 42);
 	ck_assert_int_eq(cloak_config_set_log(config, NULL, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_config_set_clock(config, NULL, NULL), CLOAK_OK);
-	cloak__log(&config->log, CLOAK_LOG_INFO, "e", "m");
+	cloak__log(&config->log, CLOAK__EVENT_CONNECTED, "m");
 	ck_assert_int_eq(word, 41);
 	ck_assert_int_gt(cloak__clock_wall_ms(&config->clock), 1000);
 }

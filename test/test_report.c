@@ -159,13 +159,13 @@ static void sink(void *user, int32_t level, const char *event, const char *messa
 
 START_TEST(log_formats_one_line_for_the_sink)
 {
-	struct cloak__log log = {sink, &calls}, none = {NULL, NULL};
+	struct cloak__log log = {sink, &calls, NULL}, none = {NULL, NULL, NULL};
 
-	cloak__log(&log, CLOAK_LOG_WARN, "record_tampered", "id %s\n", "abc");
+	cloak__log(&log, CLOAK__EVENT_COOKIE_CONFLICT, "id %s\n", "abc");
 	ck_assert_int_eq(calls, 1);
-	ck_assert_str_eq(seen, "2 record_tampered id abc?");
-	cloak__log(&none, CLOAK_LOG_WARN, "event", "text");
-	cloak__log(NULL, CLOAK_LOG_WARN, "event", "text");
+	ck_assert_str_eq(seen, "2 cookie_conflict id abc?");
+	cloak__log(&none, CLOAK__EVENT_CONNECTED, "text");
+	cloak__log(NULL, CLOAK__EVENT_CONNECTED, "text");
 	ck_assert_int_eq(calls, 1);
 }
 END_TEST

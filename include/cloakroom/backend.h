@@ -92,6 +92,10 @@ struct cloak_backend_env {
 	void (*free)(void *p);
 	int64_t (*now_ms)(const struct cloak_backend_env *env, int32_t which); /* CLOAK_CLOCK_... */
 	const void *clock;
+	/* The user's sink, NULL for none. Events have the names of lib/event.h. It may call the
+	 * library, so what it might wait for must not be held. */
+	cloak_log_fn log;
+	void *log_user;
 
 	/* where, as parsed from the URI */
 	const char *host; /* "" if none */
@@ -113,6 +117,27 @@ struct cloak_backend_env {
 	int64_t replicas_timeout_ms;
 };
 
+enum { CLOAK_LANE_IDLE = 0, CLOAK_LANE_CONNECTING, CLOAK_LANE_READY, CLOAK_LANE_BACKOFF };
+
+#define CLOAK_BATCH_BUCKETS 9 /* 1, 2, 4, 8, 16, 32, 64, 128 and more */
+
+/* What a backend has counted about one connection and the ones before it. */
+struct cloak_lane_metrics {
+	uint32_t size;
+	int32_t state;     /* CLOAK_LANE_... */
+	char shard[64];    /* label: name or number of the shard */
+	char lane[16];     /* label: "0", "bulk" */
+	uint64_t connects; /* that became ready */
+	uint64_t connect_failures;
+	uint64_t disconnects;               /* of ready connections */
+	uint64_t stalls;                    /* those of them that had gone silent */
+	uint64_t timeouts;                  /* commands given up at their deadline */
+	uint64_t commands, sends, receives; /* sends, receives: system calls that moved bytes */
+	uint64_t bytes_sent, bytes_received;
+	uint64_t batch[CLOAK_BATCH_BUCKETS]; /* by number of commands sent together */
+	uint64_t batch_commands;             /* all batches together */
+};
+
 struct cloak_backend {
 	uint32_t size;
 	const char *scheme; /* "redis", "redis+unix", "memory" */
@@ -132,6 +157,9 @@ struct cloak_backend {
 	 * once, with the same origin. guilty: close that connection. */
 	void (*suspect)(void *state, struct cloak_origin origin);
 	void (*judge)(void *state, struct cloak_origin origin, int guilty);
+	/* Fill in, all but size, the counters of the connection at an index, 0 and up: 1, or 0 past the
+	 * last. Must not wait. May be NULL: there are none. */
+	int (*metrics_at)(void *state, size_t index, struct cloak_lane_metrics *out);
 };
 
 #ifdef __cplusplus
