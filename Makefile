@@ -224,7 +224,7 @@ $(FUZZ:%=build/asan/%): %: %.o build/asan/test/fuzz/replay.o build/asan/libsuppo
 	$(Q)$(CC) $(CFLAGS_asan) $(LDFLAGS) $(WRAP) -pthread -o $@ \
 		-Wl,--whole-archive $^ -Wl,--no-whole-archive $(CHECK_LIBS) $(THIRD_LIBS)
 
-# prints the table of options for README.md
+# prints the tables of options, metrics and events for README.md
 OPTIONS = build/release/tools/options
 $(OPTIONS): %: %.o $(A)
 	$(call say,LD,$@)
@@ -275,7 +275,7 @@ $(Q)test/run.sh -t build/notes/$1 $2
 endef
 
 STATIC = check-layers check-symbols check-docs check-readme check-install check-security \
-	check-banned check-format check-demo check-selftest
+	check-banned check-events check-format check-demo check-selftest
 CMD_check-demo = bash test/checks/demo.sh build/release
 CMD_check-layers = sh test/checks/layers.sh
 CMD_check-symbols = sh test/checks/symbols.sh $(SO)
@@ -285,12 +285,13 @@ CMD_check-install = env MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
 	sh test/checks/install.sh
 CMD_check-security = sh test/checks/security.sh
 CMD_check-banned = sh test/checks/banned.sh
+CMD_check-events = sh test/checks/events.sh
 CMD_check-format = sh test/checks/format.sh
 CMD_check-selftest = env MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
 	sh test/checks/selftest.sh $(SO) $(OPTIONS)
 
 .PHONY: check check-fast $(STATIC)
-FAST_PARTS = $(UNIT) $(WIRE) check-layers check-symbols check-banned check-format
+FAST_PARTS = $(UNIT) $(WIRE) check-layers check-symbols check-banned check-events check-format
 CHECK_PARTS = build $(LIVE:%=asan/%) $(LIVE) check-install check-selftest \
 	$(SUITES:%=asan/%) $(UNIT) $(WIRE) clang $(FUZZ:test/fuzz/fuzz_%=fuzz/%) \
 	$(filter-out check-install check-selftest,$(STATIC)) $(if $(wildcard examples/demo.sh),demo)
@@ -307,10 +308,11 @@ uniq = $(if $1,$(firstword $1) $(call uniq,$(filter-out $(firstword $1),$1)))
 check-layers: ## includes go downwards only, third-party headers stay at home
 check-symbols: ## header, version script and shared library export the same
 check-docs: ## every exported function is documented in full
-check-readme: ## table, program, links and targets in README.md are right
+check-readme: ## tables, program, links and targets in README.md are right
 check-install: ## install, build against it, uninstall
 check-security: ## which security requirements have a test
 check-banned: ## functions the library and its tests do without
+check-events: ## log events: one table of names, nothing is logged past it
 check-format: ## the code is as clang-format 14 would write it
 check-demo: ## the demo, interrupted at many moments, leaves nothing behind
 check-selftest: ## each of these checks can fail
@@ -396,7 +398,7 @@ C_FILES = $(wildcard include/*.h include/cloakroom/*.h lib/*.[ch] examples/*.[ch
 format: ## rewrite the code as clang-format 14 would
 	$(Q)clang-format -i $(C_FILES)
 
-readme: $(OPTIONS) ## bring table and program in README.md up to date
+readme: $(OPTIONS) ## bring tables and program in README.md up to date
 	$(Q)sh test/checks/readme.sh --update $(OPTIONS)
 
 dist: ## pack the last commit as build/cloakroom-<version>.tar.gz

@@ -273,7 +273,7 @@ typedef void (*cloak_log_fn)(void *user, int32_t level, const char *event, const
  *    info   superseded_id, limit_reached (reserved), connected, connection_lost, breaker_closed
  *    warn   cookie_conflict, breaker_open
  *
- *  cloak_store_metrics() counts them, with a sink or without.
+ *  cloak_store_metrics() tells how often, with a sink or without.
  *
  *  @param config  the config
  *  @param log     the sink, or NULL for none

@@ -260,7 +260,7 @@ static const struct family families[] = {
 	STORE_COUNTER("cloakroom_conflicts_total", conflicts,
 		      "Saves that met a change somebody else had saved since the load."),
 	STORE_COUNTER("cloakroom_touches_total", touches,
-		      "Sessions extended by a message of its own, not waited for."),
+		      "Messages, not waited for, by which a load or save extended a session."),
 	{{"cloakroom_security_events_total", "counter", "event",
 	  "Security events, with a log sink or without; the names are those of the log."},
 	 put_events,

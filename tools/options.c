@@ -1,7 +1,10 @@
-/* Print the options as the Markdown table of README.md. */
+/* Print a Markdown table of README.md: options, metrics or events. */
 /* SPDX-License-Identifier: MIT */
-#include <cloakroom.h>
+#include "../lib/event.h"
+#include "../lib/metrics_text.h"
+
 #include <stdio.h>
+#include <string.h>
 
 /* A bar would end the cell. */
 static void cell(const char *text, const char *quote)
@@ -19,7 +22,7 @@ static void cell(const char *text, const char *quote)
 	fputs(quote, stdout);
 }
 
-int main(void)
+static void options(void)
 {
 	cloak_property p = {.size = sizeof p};
 	size_t i;
@@ -39,5 +42,57 @@ int main(void)
 		cell(p.text, "");
 		puts(" |");
 	}
-	return i > 0 && fflush(stdout) == 0 ? 0 : 1;
+}
+
+static void metrics(void)
+{
+	struct cloak__metric_words w;
+	size_t i;
+
+	puts("| metric | type | labels | what it tells |");
+	puts("|---|---|---|---|");
+	for (i = 0; cloak__metric_at(i, &w); i++) {
+		fputs("| ", stdout);
+		cell(w.name, "`");
+		printf(" | %s | ", w.type);
+		cell(w.labels, "");
+		fputs(" | ", stdout);
+		cell(w.meaning, "");
+		puts(" |");
+	}
+}
+
+static void events(void)
+{
+	static const char *const levels[] = {"debug", "info", "warn"};
+	size_t i;
+
+	puts("| event | level | what happened |");
+	puts("|---|---|---|");
+	for (i = 0; i < CLOAK__EVENTS; i++) {
+		const struct cloak__event_words *w = cloak__event_words((enum cloak__event)i);
+
+		fputs("| ", stdout);
+		cell(w->name, "`");
+		printf(" | %s | ", levels[w->level]);
+		cell(w->meaning, "");
+		puts(" |");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const char *table = argc > 1 ? argv[1] : "options";
+
+	if (strcmp(table, "options") == 0) {
+		options();
+	} else if (strcmp(table, "metrics") == 0) {
+		metrics();
+	} else if (strcmp(table, "events") == 0) {
+		events();
+	} else {
+		fprintf(stderr, "options: no table %s\n", table);
+		return 2;
+	}
+	return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# readme.sh [--update] OPTIONS_PROGRAM: README.md shows the table of options as the library has it,
-# and examples/minimal.c as it is, between marker comments (--update writes them there); links to
-# files and headings lead somewhere; each `make target` it names exists.
+# readme.sh [--update] OPTIONS_PROGRAM: README.md shows the tables of options, metrics and events as
+# the library has them, and examples/minimal.c as it is, between marker comments (--update writes
+# them there); links to files and headings lead somewhere; each `make target` it names exists.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -22,7 +22,9 @@ fail() {
 }
 [ -f README.md ] || { fail "is missing"; exit 1; }
 
-"$options" >"$tmp/options" || { fail "$options failed"; exit 1; }
+for table in options metrics events; do
+	"$options" $table >"$tmp/$table" && [ -s "$tmp/$table" ] || { fail "$options $table failed"; exit 1; }
+done
 {
 	echo '```c'
 	cat examples/minimal.c
@@ -31,7 +33,7 @@ fail() {
 
 # The file with what is between the markers replaced by the generated text.
 awk -v folder="$tmp" '
-/^<!-- (options|quickstart) begin -->$/ {
+/^<!-- (options|metrics|events|quickstart) begin -->$/ {
 	if (inside) broken = 1
 	print
 	part = $2
@@ -41,15 +43,16 @@ awk -v folder="$tmp" '
 	begun[part]++
 	next
 }
-/^<!-- (options|quickstart) end -->$/ {
+/^<!-- (options|metrics|events|quickstart) end -->$/ {
 	if (!inside || $2 != part) broken = 1
 	inside = 0
 }
 !inside { print }
 END {
-	if (broken || inside || begun["options"] != 1 || begun["quickstart"] != 1) exit 1
+	if (broken || inside || begun["options"] != 1 || begun["quickstart"] != 1 ||
+	    begun["metrics"] != 1 || begun["events"] != 1) exit 1
 }' README.md >"$tmp/README.md" ||
-	{ fail "wants one pair of markers each: <!-- options begin -->, <!-- options end -->, quickstart too"; exit 1; }
+	{ fail "wants one pair of markers each: <!-- options begin -->, <!-- options end -->, so for metrics, events and quickstart"; exit 1; }
 
 if [ $update -eq 1 ]; then
 	cmp -s "$tmp/README.md" README.md || { cat "$tmp/README.md" >README.md; echo "README.md: updated"; }

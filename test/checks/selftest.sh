@@ -115,6 +115,20 @@ plant lib/planted.c - 'ctype' banned <<'END'
 #include <ctype.h>
 END
 
+plant lib/event.c 's/"unknown_key"/"unknown_keys"/' 'UNKNOWN_KEY is called "unknown_keys"' events
+plant lib/event.c 's/EVENT(UNKNOWN_KEY/EVENT(UNKNOWN_ID/' 'UNKNOWN_KEY: in lib/event.h, but not in the table' events
+plant lib/event.h '/CLOAK__EVENT_UNKNOWN_KEY/d' 'UNKNOWN_KEY: in the table of lib/event.c, but not' events
+plant lib/op_load.c 's/CLOAK__EVENT_DESTROYED_ID/CLOAK__EVENT_GONE_ID/' 'GONE_ID: logged in lib/, but not' events
+plant lib/op_load.c 's/CLOAK__EVENT_DESTROYED_ID/"destroyed_id"/' 'op_load.c: logs no event of the table' events
+plant lib/planted.c - 'planted.c: calls the sink past' events <<'END'
+void f(const struct cloak_backend_env *env) { env->log(env->log_user, 0, "a", "b"); }
+END
+plant include/cloakroom.h 's/debug  malformed_id, /debug  /' 'malformed_id DEBUG: not so' events
+plant include/cloakroom.h 's/info   superseded_id/info   superseded_id, strange/' 'strange INFO: at cloak' events
+plant README.md '/<!-- events begin/,/<!-- events end/s/unknown_key/unknown_keys/' 'make readme' readme "$options"
+plant README.md '/<!-- metrics begin/,/<!-- metrics end/s/_retries_/_tries_/' 'make readme' readme "$options"
+plant README.md '/<!-- metrics end -->/d' 'markers' readme "$options"
+
 plant lib/buf.h '3s/$/  /' 'spaces at the end' format
 [ -n "$(clang-format --version 2>/dev/null | grep 'version 14\.')" ] &&
 	plant lib/buf.h 's/^#include <stddef.h>/int   x  ;\n&/' 'lib/buf.h' format
