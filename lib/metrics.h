@@ -12,10 +12,10 @@
  * (a moment or a span is handed in). They say nothing about the order of things, so a reader may
  * see one of two that belong together a moment before the other; each number itself is exact.
  *
- * An addition costs some 5 ns, and 50 to 100 more when another processor did the last one. A call
- * does three, beside a round trip of 10 us and more; so there is one set for all threads, and not
- * one for each. Only the fields a call merely reads must not lie on the same cache lines: that is
- * what the room before and behind is for.
+ * An addition costs some 5 ns, and 10 to 25 when another processor did the last one. A call does
+ * three and reads the clock once more, 25 ns in all beside a round trip of 10 us and up; so there is
+ * one set for all threads and not one for each. Only what a call merely reads must not lie on the
+ * same cache lines: that is what the room before and behind is for.
  */
 
 #define CLOAK__CACHE_LINE 64

@@ -22,6 +22,7 @@ static unsigned to_break; /* so many of the next requests find a broken connecti
 static int64_t request_ms, now_ms;
 static struct cloak_lane_metrics lanes[3];
 static size_t lane_count;
+static cloak_log_fn backend_log; /* the sink a backend is given */
 
 static int64_t clock_now(void *user, int32_t which)
 {
@@ -34,6 +35,7 @@ static cloak_status wrapper_open(const struct cloak_backend_env *env, void **out
 	cloak_status st = real->open(env, &real_state, err);
 
 	*out = real_state;
+	backend_log = env->log;
 	return st;
 }
 
@@ -78,7 +80,8 @@ static void sink(void *user, int32_t level, const char *event, const char *messa
 		 event, message);
 }
 
-static cloak_store *open_store(int fake_clock, cloak_log_fn log)
+/* With the wrapper and its clock, or with neither: they are for one thread. */
+static cloak_store *open_store(int wrapped, cloak_log_fn log)
 {
 	cloak_config *config;
 	cloak_store *opened;
@@ -90,7 +93,7 @@ static cloak_store *open_store(int fake_clock, cloak_log_fn log)
 	ck_assert_int_eq(cloak_config_add_key(config, "0123456789abcdef0123456789abcdef", 32,
 					      CLOAK_KEY_WRITE, NULL),
 			 CLOAK_OK);
-	if (fake_clock)
+	if (wrapped)
 		ck_assert_int_eq(cloak_config_set_clock(config, clock_now, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_config_set_log(config, log, NULL), CLOAK_OK);
 	real = cloak__backend_find("memory");
@@ -98,7 +101,8 @@ static cloak_store *open_store(int fake_clock, cloak_log_fn log)
 	wrapper.open = wrapper_open;
 	wrapper.submit = wrapper_submit;
 	wrapper.metrics_at = wrapper_metrics_at;
-	ck_assert_int_eq(cloak__store_open_with(config, &wrapper, &opened, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak__store_open_with(config, wrapped ? &wrapper : real, &opened, NULL),
+			 CLOAK_OK);
 	cloak_config_free(config);
 	return opened;
 }
@@ -334,6 +338,7 @@ START_TEST(sink_hears_what_is_counted)
 {
 	cloak_store_close(store);
 	store = open_store(1, sink);
+	ck_assert(backend_log == sink);
 	cause_each_event();
 	look();
 	ck_assert_double_eq(prom_sum(text, "cloakroom_security_events_total{"), sink_lines);
