@@ -599,6 +599,7 @@ static cloak_status redis_open(const struct cloak_backend_env *env, void **out, 
 			 .max_reply = (size_t)env->max_size + 4096,
 			 .replicas = env->replicas,
 			 .replicas_timeout_ms = env->replicas_timeout_ms},
+		.log = {.fn = env->log, .user = env->log_user},
 		.connect_timeout_ms = env->connect_timeout_ms,
 		.stall_ms = 2 * env->timeout_ms,
 	};

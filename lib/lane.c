@@ -75,10 +75,13 @@ struct cloak__lane {
 	int64_t backoff_ms;
 	int64_t retry_ms; /* no attempt before; only with cause.status != 0 */
 	cloak_error cause;
+	uint8_t is_open; /* the breaker: since the last success an attempt has failed */
 	uint32_t attempt, failed_attempt; /* and why, in failure */
 	cloak_error failure;
 	uint64_t jitter;
 	struct cloak__lane_metrics metrics;
+	uint32_t news; /* events not told yet, a bit for each */
+	cloak_error news_cause;
 
 	uint32_t batch;       /* the number of the one that is being appended to */
 	uint8_t mid_batch;    /* a send was cut: its rest belongs to the batch before */
@@ -158,6 +161,8 @@ static void start_anew(struct cloak__lane *lane, uint64_t mark)
 	cloak__lane_state(&lane->metrics, CLOAK__LANE_IDLE);
 	lane->batch_count = 0;
 	lane->cause.status = CLOAK_OK;
+	lane->is_open = 0;
+	lane->news = 0;
 	lane->backoff_ms = 0;
 	lane->jitter ^= mark;
 	atomic_store(&lane->suspicions, 0);
@@ -181,6 +186,41 @@ static void check_process(struct cloak__lane *lane)
 		if (seen == 0)
 			sched_yield();
 		seen = atomic_load(&lane->process);
+	}
+}
+
+/* ---- telling ---- */
+
+/* Told when the lock is let go of. Of several events the last cause is kept. */
+static void note(struct cloak__lane *lane, enum cloak__event event, const cloak_error *cause)
+{
+	if (lane->o.log.fn == NULL)
+		return;
+	lane->news |= 1u << event;
+	if (cause != NULL)
+		lane->news_cause = *cause;
+}
+
+/* The sink may call the library, so not under the lock. */
+static void unlock_and_tell(struct cloak__lane *lane)
+{
+	uint32_t news = lane->news;
+	cloak_error cause;
+
+	if (news == 0) {
+		unlock(lane);
+		return;
+	}
+	cause = lane->news_cause;
+	lane->news = 0;
+	unlock(lane);
+	for (unsigned i = 0; i < CLOAK__EVENTS; i++) {
+		enum cloak__event event = (enum cloak__event)i;
+		int is_good =
+			event == CLOAK__EVENT_CONNECTED || event == CLOAK__EVENT_BREAKER_CLOSED;
+
+		if (news & 1u << i)
+			cloak__log(&lane->o.log, event, "%s", is_good ? lane->label : cause.text);
 	}
 }
 
@@ -238,7 +278,7 @@ static void depart(struct cloak__lane *lane)
 		word = &lane->words[next->batch % WORDS];
 		cloak__wake_change(word);
 	}
-	unlock(lane);
+	unlock_and_tell(lane);
 	if (word != NULL)
 		cloak__wake_kick(word, 0);
 }
@@ -263,6 +303,10 @@ static void back_off(struct cloak__lane *lane, const cloak_error *cause)
 	lane->retry_ms = now_of(lane) + lane->backoff_ms;
 	lane->cause = *cause;
 	cloak__count_locked(&lane->metrics.connect_failures, 1);
+	note(lane, CLOAK__EVENT_CONNECT_FAILED, cause);
+	if (!lane->is_open)
+		note(lane, CLOAK__EVENT_BREAKER_OPEN, NULL);
+	lane->is_open = 1;
 	cloak__lane_state(&lane->metrics, CLOAK__LANE_BACKOFF);
 }
 
@@ -287,6 +331,7 @@ static void drop_now(struct cloak__lane *lane)
 			back_off(lane, cause);
 	} else {
 		cloak__count_locked(&lane->metrics.disconnects, 1);
+		note(lane, CLOAK__EVENT_CONNECTION_LOST, cause);
 		if (now_of(lane) - lane->ready_ms >= STEADY_MS)
 			lane->backoff_ms = 0;
 	}
@@ -411,6 +456,10 @@ static void take_input(struct cloak__lane *lane, size_t got)
 			lane->ready_ms = now;
 			lane->cause.status = CLOAK_OK;
 			cloak__count_locked(&lane->metrics.connects, 1);
+			note(lane, CLOAK__EVENT_CONNECTED, NULL);
+			if (lane->is_open)
+				note(lane, CLOAK__EVENT_BREAKER_CLOSED, NULL);
+			lane->is_open = 0;
 			cloak__lane_state(&lane->metrics, CLOAK__LANE_READY);
 		}
 		if (status != CLOAK_OK) {
@@ -769,7 +818,7 @@ void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_
 	flush(lane);
 	/* Who was woken to lead does so; there is nobody to be woken unless this thread has led. */
 	if (atomic_load_explicit(&lane->vacant, memory_order_relaxed))
-		unlock(lane);
+		unlock_and_tell(lane);
 	else
 		depart(lane);
 }
@@ -842,7 +891,7 @@ void cloak__lane_drop(struct cloak__lane *lane, uint32_t life)
 	lock(lane);
 	if (is_up(lane) && lane->life == life)
 		drop_suspect(lane);
-	unlock(lane);
+	unlock_and_tell(lane);
 }
 
 void cloak__lane_suspect(struct cloak__lane *lane, uint32_t life)
@@ -864,7 +913,7 @@ void cloak__lane_judge(struct cloak__lane *lane, uint32_t life, int guilty)
 		if (guilty)
 			drop_suspect(lane);
 	}
-	unlock(lane);
+	unlock_and_tell(lane);
 }
 
 int cloak__lane_is_suspect(struct cloak__lane *lane)

@@ -26,6 +26,7 @@ struct cloak__lane_options {
 	struct cloak__addr addr;         /* texts [borrowed] for the lane's life */
 	struct cloak__conn_options conn; /* texts [borrowed]; the label is the lane's own */
 	const struct cloak__clock *clock;
+	struct cloak__log log; /* told of connections that come and go, no lock held */
 	int64_t connect_timeout_ms;
 	int64_t stall_ms; /* replies due and no byte for so long: the connection is closed */
 };
