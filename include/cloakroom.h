@@ -448,9 +448,12 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *
  *  Nothing changed: nothing is sent (but the session's life is extended when due). Otherwise one
  *  round trip: the session is replaced only if it is still as loaded, so no other request's change
- *  is lost and a destroyed session stays destroyed. In this release every conflict is answered
- *  CLOAK_CONFLICT; merging comes with a later one. A save whose answer is lost is repeated; when
- *  it stays open whether it was applied, the answer is CLOAK_E_UNKNOWN: a further save of this
+ *  is lost and a destroyed session stays destroyed. When somebody else saved first, what was done to
+ *  this session since its load is done again on top of what they saved, attribute by attribute (set:
+ *  the value set here; add: both sums; unset: gone), and saved, within the same call and its
+ *  deadline; the handle then shows both. Two attributes changed by two requests are both kept; a
+ *  rule that spans attributes is the application's: CLOAK_SAVE_STRICT answers CLOAK_CONFLICT
+ *  instead. A save whose answer is lost is repeated; when it stays open whether it was applied, the answer is CLOAK_E_UNKNOWN: a further save of this
  *  handle asks the store whether it was (CLOAK_OK: it was; CLOAK_CONFLICT: it was not;
  *  CLOAK_E_UNKNOWN: that is still open) and sends no change; cloak_session_reload() starts anew.
  *
@@ -458,7 +461,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *  @param flags    0 or CLOAK_SAVE_STRICT
  *  @param err      why, on failure
  *  @return CLOAK_OK; CLOAK_NOT_FOUND: expired or destroyed meanwhile, nothing was written;
- *          CLOAK_CONFLICT: somebody else saved since the load, the session is as it was;
+ *          CLOAK_CONFLICT: somebody else saved since the load, and the save is strict, or an
+ *          addition does not fit what they saved: the session is as it was;
  *          CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;
  *          CLOAK_E_TOO_LARGE: over `max_size`, nothing was sent; CLOAK_E_UNKNOWN;
  *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER,

@@ -1,22 +1,35 @@
 /* L5 facade: a session's attributes */
 /* SPDX-License-Identifier: MIT */
+#include "merge.h"
 #include "session.h"
 
 #include <string.h>
+
+/* *changed: 0 if it had that value already, else the session is dirty. */
+static cloak_status put(struct cloak_session *s, const char *name, uint8_t type, const void *value,
+			size_t len, int64_t i64, int *changed)
+{
+	cloak_status st;
+
+	*changed = 0;
+	if (!s || !name || (!value && len))
+		return CLOAK_E_INVALID;
+	if (len > (size_t)s->store->config->settings.max_size)
+		return CLOAK_E_TOO_LARGE;
+	st = cloak__record_set(&s->record, name, strlen(name), type, value, len, i64, changed);
+	if (st == CLOAK_OK && *changed)
+		s->dirty = s->changed_since = 1;
+	return st;
+}
 
 static cloak_status set(struct cloak_session *s, const char *name, uint8_t type, const void *value,
 			size_t len, int64_t i64)
 {
 	int changed;
-	cloak_status st;
+	cloak_status st = put(s, name, type, value, len, i64, &changed);
 
-	if (!s || !name || (!value && len))
-		return CLOAK_E_INVALID;
-	if (len > (size_t)s->store->config->settings.max_size)
-		return CLOAK_E_TOO_LARGE;
-	st = cloak__record_set(&s->record, name, strlen(name), type, value, len, i64, &changed);
 	if (st == CLOAK_OK && changed)
-		s->dirty = s->changed_since = 1;
+		cloak__changes_set(s, name);
 	return st;
 }
 
@@ -49,7 +62,11 @@ cloak_status cloak_session_unset(cloak_session *session, const char *name)
 
 	if (!session || !name || !*name)
 		return CLOAK_E_INVALID;
-	st = cloak__record_unset(&session->record, name, strlen(name));
+	if (!cloak__record_find(&session->record, name, strlen(name)))
+		return CLOAK_NOT_FOUND;
+	st = cloak__changes_unset(session, name);
+	if (st == CLOAK_OK)
+		st = cloak__record_unset(&session->record, name, strlen(name));
 	if (st == CLOAK_OK)
 		session->dirty = session->changed_since = 1;
 	return st;
@@ -72,6 +89,7 @@ cloak_status cloak_session_add_i64(cloak_session *session, const char *name, int
 {
 	const struct cloak__attr *a;
 	int64_t sum = 0;
+	int changed;
 	cloak_status st;
 
 	if (out)
@@ -84,7 +102,9 @@ cloak_status cloak_session_add_i64(cloak_session *session, const char *name, int
 	if (delta > 0 ? sum > INT64_MAX - delta : sum < INT64_MIN - delta)
 		return CLOAK_E_INVALID;
 	sum += delta;
-	st = set(session, name, CLOAK_TYPE_I64, NULL, 0, sum);
+	st = put(session, name, CLOAK_TYPE_I64, NULL, 0, sum, &changed);
+	if (st == CLOAK_OK && changed)
+		cloak__changes_add(session, name, delta);
 	if (st == CLOAK_OK && out)
 		*out = sum;
 	return st;

@@ -199,10 +199,8 @@ static cloak_status put_locked(struct memory *m, struct cloak_req *req, int64_t 
 			req->applied = CLOAK_APPLIED_YES;
 			return CLOAK_OK;
 		}
-		if (e->val[0] != 1)
+		if (e->val[0] != 1 || !has_tag(e, req->tag))
 			return give(req, m->env, e->val, e->len, CLOAK_CONFLICT);
-		if (!has_tag(e, req->tag))
-			return CLOAK_CONFLICT;
 	}
 	return store_locked(m, link, req, req->val, req->val_len, now + req->ttl_ms, 1);
 }

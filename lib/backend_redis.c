@@ -247,8 +247,6 @@ static cloak_status read_put(struct cloak_req *req, struct cloak__reply *reply)
 	if (verdict == '!' && req->cond == CLOAK_COND_ABSENT)
 		return cloak__fail(&req->error, CLOAK_E_TIMEOUT,
 				   "redis got the save after its deadline and refused it");
-	if (verdict == '!')
-		return CLOAK_CONFLICT;
 	if (verdict == '-' && req->cond == CLOAK_COND_TAG)
 		return CLOAK_NOT_FOUND;
 	return nonsense(req, "the reply to a save makes no sense");

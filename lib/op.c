@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "op.h"
 #include "mem.h"
+#include "merge.h"
 #include "session.h"
 #include "store.h"
 
@@ -33,6 +34,7 @@ static void op_free(struct cloak__op *op)
 	drop_answer(op);
 	cloak__free(op->held);
 	op->held = NULL;
+	cloak__merge_free(op);
 	cloak__buf_free(&op->plaintext);
 	cloak__buf_free(&op->sealed);
 }
@@ -213,10 +215,9 @@ cloak_status cloak__op_verdict(struct cloak__op *op, cloak_status st)
 	return st;
 }
 
-cloak_status cloak__op_conflict(struct cloak__op *op)
+void cloak__op_conflict(struct cloak__op *op)
 {
 	cloak__count(&op->store->metrics.conflicts, 1);
-	return CLOAK_CONFLICT;
 }
 
 /* ---- ping ---- */

@@ -8,6 +8,7 @@
 #include "keyring.h"
 #include "metrics.h"
 
+struct cloak__merge;
 struct cloak_session;
 struct cloak_store;
 
@@ -43,6 +44,8 @@ struct cloak__op {
 	struct cloak__buf plaintext, sealed;
 	int64_t ttl_ms;
 	uint8_t old_marks[32], old_mark_count;
+	struct cloak__merge
+		*theirs; /* what others saved, ours on top: saved in the session's place */
 	/* destroy: successors met, and what was under the session's own name */
 	char name[CLOAK_NAME_CHARS + 1];
 	uint8_t hops, first_format;
@@ -94,8 +97,8 @@ cloak_status cloak__op_put(struct cloak__op *op, uint8_t cond, int64_t ttl_ms);
 cloak_status cloak__op_renewed(struct cloak__op *op, uint8_t format);
 /* Bytes do not open, and it is not the connection's fault: tell which event that is. Returns st. */
 cloak_status cloak__op_verdict(struct cloak__op *op, cloak_status st);
-/* Count a conflict with what somebody else has saved. Returns CLOAK_CONFLICT. */
-cloak_status cloak__op_conflict(struct cloak__op *op);
+/* Count a conflict with what somebody else has saved. */
+void cloak__op_conflict(struct cloak__op *op);
 /* An event of the session, which is named by its log id. */
 void cloak__op_log(struct cloak__op *op, enum cloak__event event, const char *what);
 

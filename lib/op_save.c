@@ -1,6 +1,7 @@
 /* L5 facade: save */
 /* SPDX-License-Identifier: MIT */
 #include "mem.h"
+#include "merge.h"
 #include "op.h"
 #include "session.h"
 #include "store.h"
@@ -8,17 +9,19 @@
 #include <string.h>
 
 /*
- *   encode ── READY (the shard's time) ── seal ── PUT ──────────────> OK, NOT_FOUND, CONFLICT
- *                                                  │ connection broke
- *                                                  └─ the same bytes again, up to 3 times
+ *   encode ── READY (the shard's time) ── seal ── PUT ──────────────> OK, NOT_FOUND
+ *                                          ^      │ connection broke
+ *                                          │      ├─ the same bytes again, up to 3 times
+ *                                          │      │ CONFLICT: what others saved came with it
+ *                                          └──────┴─ ours on top of it (merge.c)
  *
  * A PUT that was sent and never answered makes the save ambiguous. The same bytes again are harmless:
  * if they were applied, the tag stored is our own. A conflict after that may be with our own save and
- * one more on top of it; then the record is read and our mark (the first 8 bytes of our nonce) looked
- * for among those it carries:
+ * one more on top of it; then our mark (the first 8 bytes of our nonce) is looked for among those
+ * the stored record carries:
  *
  *   our tag or mark is there                  applied: OK
- *   the tag we loaded is among the marks,     not applied, and never will be: CONFLICT
+ *   the tag we replaced is among the marks,   not applied, and never will be: merge, as any conflict
  *   ours is not
  *   anything else                             CLOAK_E_UNKNOWN, and further saves of this handle
  *                                             only ask again
@@ -48,13 +51,17 @@ static cloak_status ask(struct cloak__op *op)
 	return cloak__op_request(op, CLOAK_REQ_GET, op->session->name);
 }
 
-/* The end of a save whose fate stays open. */
+/* The end of a save whose fate stays open. What was to be replayed is in what was sent: were it replayed
+ * once more, it might be applied twice. */
 static cloak_status unknown(struct cloak__op *op, const char *why)
 {
 	struct cloak_session *s = op->session;
 
 	if (op->sealed.data) {
 		memcpy(s->unknown_tag, op->sealed.data, CLOAK__TAG_BYTES);
+		if (op->theirs)
+			cloak__merge_adopt(op);
+		cloak__changes_clear(s);
 		s->changed_since = 0;
 	}
 	s->unknown = 1;
@@ -65,9 +72,16 @@ static cloak_status saved(struct cloak__op *op, int64_t shard_now_ms, int64_t tt
 {
 	struct cloak_session *s = op->session;
 
+	if (op->theirs && op->sealed.data)
+		cloak__merge_adopt(op);
 	memcpy(s->tag, own_tag(op), CLOAK__TAG_BYTES);
 	s->is_new = 0;
-	s->dirty = op->sealed.data ? 0 : s->changed_since; /* asked only: later changes wait */
+	if (op->sealed.data) {
+		cloak__changes_clear(s);
+		s->dirty = 0;
+	} else {
+		s->dirty = s->changed_since; /* asked only: later changes wait */
+	}
 	s->unknown = 0;
 	cloak__session_alive(s, shard_now_ms, ttl_ms);
 	return CLOAK_OK;
@@ -121,8 +135,7 @@ static cloak_status got_time(struct cloak__op *op)
 	return cloak__op_put(op, s->is_new ? CLOAK_COND_ABSENT : CLOAK_COND_TAG, ttl);
 }
 
-/* A save was refused by something under the name that is not a live record, or (first save) by
- * anything at all. */
+/* A save was refused by something under the name that is not a live record. */
 static cloak_status met(struct cloak__op *op)
 {
 	struct cloak_session *s = op->session;
@@ -130,26 +143,112 @@ static cloak_status met(struct cloak__op *op)
 	size_t plaintext_len;
 	cloak_status st;
 
-	if (op->req.out_len >= CLOAK__TAG_BYTES &&
-	    memcmp(op->req.out, own_tag(op), CLOAK__TAG_BYTES) == 0)
-		return saved(op, op->req.shard_now_ms, op->ttl_ms);
 	if (op->ambiguous)
-		return format == CLOAK__FORMAT_LIVE ? ask(op)
-						    : unknown(op, "the session was ended");
+		return unknown(op, "the session was ended");
 	if (format == CLOAK__FORMAT_TOMBSTONE) {
 		s->gone = 1;
 		return CLOAK_NOT_FOUND;
 	}
 	st = cloak__open(op->store->config->ring, op->store->prefix_hash, s->id, op->req.out,
 			 op->req.out_len, &plaintext, &plaintext_len, &op->error);
-	if (st == CLOAK_E_CORRUPT || st == CLOAK_E_CRYPTO || st == CLOAK_E_UNSUPPORTED)
+	if (st != CLOAK_OK)
 		return cloak__op_verdict(op, st);
+	cloak__wipe(plaintext, plaintext_len);
+	return cloak__op_renewed(op, format);
+}
+
+/* Save once more, ours on top of theirs. */
+static cloak_status merge(struct cloak__op *op)
+{
+	struct cloak_session *s = op->session;
+	int64_t ttl;
+	cloak_status st;
+
+	if (op->flags & CLOAK_SAVE_STRICT)
+		return CLOAK_CONFLICT;
+	if (cloak__store_mono_ms(op->store) >= op->deadline_ms)
+		return cloak__fail(&op->error, CLOAK_E_TIMEOUT,
+				   "others saved the session again and again");
+	st = cloak__merge_replay(op);
+	if (st == CLOAK_OK)
+		st = cloak__op_encode(op);
 	if (st != CLOAK_OK)
 		return st;
-	cloak__wipe(plaintext, plaintext_len);
-	if (format != CLOAK__FORMAT_LIVE)
-		return cloak__op_renewed(op, format);
-	return cloak__fail(&op->error, CLOAK_E_INTERNAL, "a fresh id is in the store already");
+	ttl = cloak__record_ttl(&op->theirs->record, s->seen_ms);
+	if (ttl < 1)
+		return CLOAK_NOT_FOUND;
+	op->state = GOT_PUT;
+	op->attempts = 0;
+	op->ambiguous = 0;
+	return cloak__op_put(op, CLOAK_COND_TAG, ttl);
+}
+
+/* Look for our mark in what is stored. `replaced`: the tag we would have replaced. */
+static cloak_status look_for_mark(struct cloak__op *op, const uint8_t *replaced)
+{
+	struct cloak_session *s = op->session;
+	const struct cloak__merge *m = op->theirs;
+
+	if (memcmp(m->tag, own_tag(op), CLOAK__TAG_BYTES) == 0 ||
+	    cloak__record_has_mark(&m->record, own_tag(op) + CLOAK__HEADER_BYTES))
+		return CLOAK_OK;
+	if (!s->is_new && cloak__record_has_mark(&m->record, replaced + CLOAK__HEADER_BYTES))
+		return CLOAK_CONFLICT;
+	return CLOAK_NOT_FOUND;
+}
+
+/* A live record is stored that is not what we would have replaced. What we sent for it, if it was
+ * merged before, is dropped with what it was merged from. */
+static cloak_status overtaken(struct cloak__op *op, int64_t ttl_left_ms)
+{
+	struct cloak_session *s = op->session;
+	struct cloak__merge *mine = op->theirs;
+	uint8_t replaced[CLOAK__TAG_BYTES];
+	cloak_status st, found = CLOAK_CONFLICT;
+
+	memcpy(replaced, mine ? mine->tag : s->tag, sizeof replaced);
+	if (!mine && op->sealed.data)
+		cloak__op_restore_marks(op);
+	op->theirs = NULL; /* mine is kept until it is known whether it was applied */
+	st = cloak__merge_take(op);
+	if (st == CLOAK_OK && (op->ambiguous || s->unknown))
+		found = look_for_mark(op, replaced);
+	if (found != CLOAK_CONFLICT || st != CLOAK_OK) {
+		cloak__merge_free(op);
+		op->theirs = mine;
+	} else if (mine) {
+		struct cloak__merge *theirs = op->theirs;
+
+		op->theirs = mine;
+		cloak__merge_free(op);
+		op->theirs = theirs;
+	}
+	if (st != CLOAK_OK && (op->ambiguous || s->unknown))
+		return unknown(op, "what is stored does not open");
+	if (st != CLOAK_OK)
+		return st;
+	if (found == CLOAK_OK)
+		return saved(op, op->req.shard_now_ms, ttl_left_ms);
+	if (found == CLOAK_NOT_FOUND)
+		return unknown(op, "too many saves have come since, or none");
+	cloak__op_conflict(op);
+	s->seen_ms = op->req.shard_now_ms;
+	/* A handle left unknown by an earlier call does not know any more what is its own. */
+	return s->unknown ? CLOAK_CONFLICT : merge(op);
+}
+
+static cloak_status conflict(struct cloak__op *op)
+{
+	if (op->req.out_len < CLOAK__TAG_BYTES || op->req.out[0] != CLOAK__FORMAT_LIVE)
+		return op->req.out_len ? met(op) : CLOAK_E_INTERNAL;
+	if ((op->flags & CLOAK_SAVE_STRICT) && !op->ambiguous) {
+		cloak__op_conflict(op);
+		return CLOAK_CONFLICT;
+	}
+	if (op->session->is_new && !op->ambiguous)
+		return cloak__fail(&op->error, CLOAK_E_INTERNAL,
+				   "a fresh id is in the store already");
+	return overtaken(op, op->ttl_ms);
 }
 
 static cloak_status got_put(struct cloak__op *op)
@@ -165,9 +264,7 @@ static cloak_status got_put(struct cloak__op *op)
 		s->gone = 1;
 		return CLOAK_NOT_FOUND;
 	case CLOAK_CONFLICT:
-		if (op->req.out_len)
-			return met(op);
-		return op->ambiguous ? ask(op) : cloak__op_conflict(op);
+		return conflict(op);
 	default:
 		break;
 	}
@@ -176,44 +273,13 @@ static cloak_status got_put(struct cloak__op *op)
 	return op->ambiguous ? unknown(op, op->req.error.text) : cloak__op_fail(op);
 }
 
-/* Look for our mark in what is stored. The opened record is only looked at, so it is not kept. */
-static cloak_status look_for_mark(struct cloak__op *op)
-{
-	struct cloak_session *s = op->session;
-	const uint8_t *mark = own_tag(op) + CLOAK__HEADER_BYTES;
-	struct cloak__record found;
-	uint8_t *plaintext, tag[CLOAK__TAG_BYTES];
-	size_t plaintext_len;
-	int ours, loaded_before;
-
-	if (op->req.out_len < CLOAK__TAG_BYTES || op->req.out[0] != CLOAK__FORMAT_LIVE)
-		return unknown(op, "the session was ended");
-	memcpy(tag, op->req.out, sizeof tag);
-	if (cloak__open(op->store->config->ring, op->store->prefix_hash, s->id, op->req.out,
-			op->req.out_len, &plaintext, &plaintext_len, &op->error) != CLOAK_OK)
-		return unknown(op, "what is stored does not open");
-	if (cloak__record_decode(&found, plaintext, plaintext_len, &op->error) != CLOAK_OK) {
-		cloak__wipe(plaintext, plaintext_len);
-		return unknown(op, "what is stored is no record");
-	}
-	ours = memcmp(tag, own_tag(op), sizeof tag) == 0 || cloak__record_has_mark(&found, mark);
-	loaded_before = !s->is_new && cloak__record_has_mark(&found, s->tag + CLOAK__HEADER_BYTES);
-	cloak__record_free(&found);
-	cloak__wipe(plaintext, plaintext_len);
-	if (ours)
-		return saved(op, op->req.shard_now_ms, op->req.ttl_left_ms);
-	if (loaded_before) {
-		if (op->sealed.data)
-			s->unknown = 0; /* within the call: a conflict as any other */
-		return cloak__op_conflict(op);
-	}
-	return unknown(op, "too many saves have come since, or none");
-}
-
 static cloak_status got_marks(struct cloak__op *op)
 {
+	if (op->req.status == CLOAK_OK &&
+	    (op->req.out_len < CLOAK__TAG_BYTES || op->req.out[0] != CLOAK__FORMAT_LIVE))
+		return unknown(op, "the session was ended");
 	if (op->req.status == CLOAK_OK)
-		return look_for_mark(op);
+		return overtaken(op, op->req.ttl_left_ms);
 	if (op->req.status == CLOAK_NOT_FOUND)
 		return unknown(op, "the session is not stored");
 	if (cloak__op_may_retry(op))
@@ -242,7 +308,8 @@ cloak_status cloak__op_save(struct cloak__op *op)
 	}
 	if (st == CLOAK__PENDING || st == CLOAK_OK)
 		return st;
-	cloak__op_restore_marks(op); /* not saved, or not known to be: the handle is as it was */
+	if (op->sealed.data || op->state == GOT_TIME) /* the handle is as it was */
+		cloak__op_restore_marks(op);
 	if (s->is_new && !s->unknown)
 		s->record.created_ms = 0;
 	return st;

@@ -1,5 +1,6 @@
 /* L5 facade: writing a session's record, the one way for saves and re-seals */
 /* SPDX-License-Identifier: MIT */
+#include "merge.h"
 #include "op.h"
 #include "session.h"
 #include "store.h"
@@ -14,6 +15,7 @@
 cloak_status cloak__op_encode(struct cloak__op *op)
 {
 	struct cloak_session *s = op->session;
+	struct cloak__record *record = op->theirs ? &op->theirs->record : &s->record;
 	size_t max = (size_t)op->store->config->settings.max_size;
 	cloak_status st;
 
@@ -23,11 +25,12 @@ cloak_status cloak__op_encode(struct cloak__op *op)
 		cloak__buf_init(&op->sealed, (size_t)op->store->env.max_size, 0);
 	}
 	cloak__buf_reset(&op->plaintext);
-	memcpy(op->old_marks, s->record.marks, sizeof op->old_marks);
-	op->old_mark_count = s->record.mark_count;
+	memcpy(op->old_marks, record->marks, sizeof op->old_marks);
+	op->old_mark_count = record->mark_count;
 	if (!s->is_new)
-		cloak__record_push_mark(&s->record, s->tag + CLOAK__HEADER_BYTES);
-	st = cloak__record_encode(&s->record, &op->plaintext, &op->error);
+		cloak__record_push_mark(record, (op->theirs ? op->theirs->tag : s->tag) +
+							CLOAK__HEADER_BYTES);
+	st = cloak__record_encode(record, &op->plaintext, &op->error);
 	if (st == CLOAK_E_TOO_LARGE)
 		return cloak__fail(&op->error, st, "the session is over max_size, %zu bytes", max);
 	return st;
@@ -35,6 +38,8 @@ cloak_status cloak__op_encode(struct cloak__op *op)
 
 void cloak__op_restore_marks(struct cloak__op *op)
 {
+	if (op->theirs)
+		return; /* the session's own is as it was */
 	memcpy(op->session->record.marks, op->old_marks, sizeof op->old_marks);
 	op->session->record.mark_count = op->old_mark_count;
 }
@@ -44,6 +49,7 @@ cloak_status cloak__op_put(struct cloak__op *op, uint8_t cond, int64_t ttl_ms)
 	struct cloak_session *s = op->session;
 	cloak_status st;
 
+	cloak__buf_reset(&op->sealed);
 	/* at once what sealing takes, instead of growing to it */
 	if (!cloak__buf_reserve(&op->sealed,
 				op->plaintext.len + CLOAK__TAG_BYTES + CLOAK__BOX_BYTES))
@@ -56,7 +62,7 @@ cloak_status cloak__op_put(struct cloak__op *op, uint8_t cond, int64_t ttl_ms)
 	op->ttl_ms = ttl_ms;
 	cloak__op_request(op, CLOAK_REQ_PUT, s->name);
 	op->req.cond = cond;
-	op->req.tag = s->tag;
+	op->req.tag = op->theirs ? op->theirs->tag : s->tag;
 	op->req.val = op->sealed.data;
 	op->req.val_len = op->sealed.len;
 	op->req.ttl_ms = ttl_ms;

@@ -59,7 +59,11 @@ struct cloak__attr {
 	int64_t i64; /* integer, or boolean as 1 or 0 */
 	uint8_t name_len;
 	uint8_t type; /* CLOAK_TYPE_... */
+	uint8_t change; /* CLOAK__CHANGE_...: for whoever keeps the record; a new attribute has none */
+	int64_t delta; /* with CHANGE_ADD: what was added */
 };
+
+enum { CLOAK__CHANGE_NONE = 0, CLOAK__CHANGE_SET, CLOAK__CHANGE_ADD };
 
 struct cloak__record {
 	int64_t created_ms, absolute_ms, idle_ms, renewed_ms, authenticated_ms;

@@ -30,9 +30,8 @@ const struct cloak__script cloak__script_put_tag = {
 		"if h==ARGV[3] and string.byte(h)==1 then redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2]) return e end\n"
 		"if h=='' then return e..'-' end\n"
 		"if h==string.sub(ARGV[1],1,30) then redis.call('PEXPIRE',KEYS[1],ARGV[2]) return e end\n"
-		"if string.byte(h)~=1 then return e..'='..redis.call('GET',KEYS[1]) end\n"
-		"return e..'!'\n",
-	.sha1 = "5f819677a537807e7ffd9586e33340de1a071563",
+		"return e..'='..redis.call('GET',KEYS[1])\n",
+	.sha1 = "0bab1945dae24864325e6732b684d292d9474f5c",
 };
 
 /* A live record without a time to live would stay for ever: it is given one whatever its tag. */

@@ -13,8 +13,8 @@
  *                                                 echo '!'        the deadline has passed
  *   put_tag     ARGV value, ttl ms, tag           echo            stored
  *               (echo: bytes 7..14 of value)      echo '-'        nothing is stored
- *                                                 echo '=' bytes  stored, and not live
- *                                                 echo '!'        another tag is stored
+ *                                                 echo '=' bytes  this is stored, under another
+ *                                                                 tag or not live
  *   touch       ARGV ttl ms, tag                  1 done, -1 nothing is stored, 0 another tag
  *   end         none                              echo format successor(24)
  *               (echo: last 8 bytes of the key)   format: byte 0 of what was stored, or 0

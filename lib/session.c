@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "session.h"
 #include "mem.h"
+#include "merge.h"
 
 #include <string.h>
 
@@ -23,6 +24,7 @@ cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t
 		cloak__free_wiped(value, len);
 		return st;
 	}
+	cloak__changes_clear(s);
 	cloak__record_move(&s->record, &fresh);
 	cloak__free_wiped(s->value, s->value_len);
 	s->value = value;
@@ -32,13 +34,18 @@ cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t
 	return CLOAK_OK;
 }
 
+int64_t cloak__record_ttl(const struct cloak__record *record, int64_t shard_now_ms)
+{
+	int64_t ttl = record->idle_ms;
+
+	if (record->absolute_ms && record->absolute_ms - shard_now_ms < ttl)
+		ttl = record->absolute_ms - shard_now_ms;
+	return ttl;
+}
+
 int64_t cloak__session_ttl(const struct cloak_session *s, int64_t shard_now_ms)
 {
-	int64_t ttl = s->record.idle_ms;
-
-	if (s->record.absolute_ms && s->record.absolute_ms - shard_now_ms < ttl)
-		ttl = s->record.absolute_ms - shard_now_ms;
-	return ttl;
+	return cloak__record_ttl(&s->record, shard_now_ms);
 }
 
 void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t ttl_ms)
@@ -64,6 +71,8 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	cloak__record_init(&s->record);
 	s->value = NULL;
 	s->value_len = 0;
+	s->unset = NULL;
+	s->unset_count = 0;
 	s->is_new = s->dirty = s->gone = s->unknown = s->changed_since = s->busy = 0;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
@@ -83,6 +92,7 @@ void cloak_session_free(cloak_session *session)
 	if (!session)
 		return;
 	store = session->store;
+	cloak__changes_clear(session);
 	cloak__record_free(&session->record);
 	cloak__free_wiped(session->value, session->value_len);
 	cloak__wipe(session->id, sizeof session->id);

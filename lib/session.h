@@ -28,6 +28,8 @@ struct cloak_session {
 	uint8_t *value;
 	size_t value_len;
 	uint8_t is_new, dirty, gone, unknown;
+	char **unset; /* names of attributes that were removed since load or save */
+	size_t unset_count;
 	uint8_t busy;          /* an operation is under way */
 	uint8_t changed_since; /* a change came after the save that got no answer */
 	int64_t expires_ms;    /* shard's clock; 0: not stored yet */
@@ -50,6 +52,7 @@ cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t
 /* How long the record may live from now on: what is left of the idle time and the absolute
  * deadline, below 1: it has ended. */
 int64_t cloak__session_ttl(const struct cloak_session *s, int64_t shard_now_ms);
+int64_t cloak__record_ttl(const struct cloak__record *record, int64_t shard_now_ms);
 /* Note that the store keeps the session for ttl_ms from now. */
 void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t ttl_ms);
 

@@ -20,7 +20,7 @@
  *           ABSENT: nothing is stored under the name; the    OK; CONFLICT (out: what is stored);
  *           shard's clock is not past deadline_ms            CLOAK_E_TIMEOUT (too late)
  *           TAG: a live record with `tag` is stored, or      OK; NOT_FOUND (nothing stored);
- *           val itself already                               CONFLICT (out: the value if not live)
+ *           val itself already                               CONFLICT (out: what is stored)
  *   TOUCH   set the time to live if a live record with       OK, NOT_FOUND, CONFLICT
  *           `tag` is stored
  *   END     remove what is stored, leave a tombstone         OK (out: byte 0 of what was stored or

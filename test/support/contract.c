@@ -187,6 +187,7 @@ Suite *contract_suite(const char *name, const struct contract_place *places, int
 	contract_add_values(group(suite, "values", setup, teardown), count);
 	contract_add_life(group(suite, "life", setup, teardown), count);
 	contract_add_time(group(suite, "time", setup, teardown), count);
+	contract_add_merge(group(suite, "merge", setup, teardown), count);
 	contract_add_many(group(suite, "many", setup, teardown), count);
 	for (n = 0; n < count; n++) {
 		if (!places[n].shared)

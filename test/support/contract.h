@@ -66,6 +66,7 @@ void contract_pass_until(int place, int64_t moment_ms); /* by the place's clock 
 void contract_add_values(TCase *c, int count);
 void contract_add_life(TCase *c, int count);
 void contract_add_time(TCase *c, int count);
+void contract_add_merge(TCase *c, int count);
 void contract_add_many(TCase *c, int count);
 void contract_add_shared(TCase *c, int place);
 

@@ -391,9 +391,10 @@ START_TEST(changed_saves_of_one_handle_follow_each_other)
 }
 END_TEST
 
-static void conflict(int place, uint32_t flags)
+START_TEST(second_of_two_strict_saves_is_a_conflict)
 {
-	cloak_store *store = contract_open_place(place);
+	const uint32_t flags = CLOAK_SAVE_STRICT;
+	cloak_store *store = contract_open_place(_i);
 	cloak_session *s = contract_saved(store, "ann"),
 		      *a = contract_load(store, cloak_session_id(s)),
 		      *b = contract_load(store, cloak_session_id(s));
@@ -423,17 +424,6 @@ static void conflict(int place, uint32_t flags)
 	cloak_session_free(b);
 	cloak_session_free(s);
 	cloak_store_close(store);
-}
-
-START_TEST(second_of_two_saves_is_a_conflict)
-{
-	conflict(_i, 0);
-}
-END_TEST
-
-START_TEST(second_of_two_strict_saves_is_a_conflict)
-{
-	conflict(_i, CLOAK_SAVE_STRICT);
 }
 END_TEST
 
@@ -531,7 +521,6 @@ void contract_add_values(TCase *c, int count)
 	tcase_add_loop_test(c, ping_is_answered, 0, count);
 	tcase_add_loop_test(c, unchanged_save_writes_nothing, 0, count);
 	tcase_add_loop_test(c, changed_saves_of_one_handle_follow_each_other, 0, count);
-	tcase_add_loop_test(c, second_of_two_saves_is_a_conflict, 0, count);
 	tcase_add_loop_test(c, second_of_two_strict_saves_is_a_conflict, 0, count);
 	tcase_add_loop_test(c, reload_drops_changes_not_saved, 0, count);
 	tcase_add_loop_test(c, max_size_is_a_sharp_limit, 0, count);
