@@ -40,7 +40,8 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmiss
 PROJECT = $(STD) $(WARN) -pthread -fPIC -fvisibility=hidden -fstack-protector-strong \
 	-MMD -MP
 LINK_SO = -shared -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,relro,-z,now
-WRAP = -Wl,--wrap=cloak__malloc,--wrap=cloak__calloc,--wrap=cloak__realloc,--wrap=cloak__free
+WRAP = -Wl,--wrap=cloak__malloc,--wrap=cloak__calloc,--wrap=cloak__realloc,--wrap=cloak__free \
+	-Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo
 
 # One mode: its compiler, the flags after the user's, and its way to run a program.
 MODES = release test asan tsan valgrind clang fuzz

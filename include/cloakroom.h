@@ -41,9 +41,8 @@
  * options and URIs a span is a number with a unit: 500ms, 90s, 30m, 12h, 7d.
  *
  * Blocking. Only the calls marked @blocks wait for the network, and never longer than the store's
- * `timeout` option, connecting included; the one exception of this release: looking up a host
- * name by DNS waits as long as the system's resolver does (numeric addresses and Unix sockets do
- * not look anything up).
+ * `timeout` option: looking up the host's name, connecting to each of its addresses and every
+ * repetition included.
  *
  * Threads. A store may be used by any number of threads at once. A session and a config are used
  * by one thread at a time. Sessions may be freed in any order, on any thread, also after
@@ -57,8 +56,11 @@
  * Limits. Attribute name 1..255 bytes; attributes of one session 1024; a session's plaintext
  * record at most the `max_size` option (default 1 MiB); a session id is 32 characters.
  *
- * Environment. The library never prints, never exits, reads no environment variable, starts no
- * thread.
+ * Environment. The library never prints, never exits, reads no environment variable and keeps no
+ * thread. It starts one only to look up a host name that is not a numeric address, since the
+ * system's resolver knows no deadline: with every signal blocked, at most 16 in a process, and
+ * gone when the resolver has answered, which may be after the call. That resolver may read the
+ * environment (resolv.conf(5)): a program that connects by name changes it before, not meanwhile.
  */
 
 #ifdef __cplusplus

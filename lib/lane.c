@@ -544,10 +544,26 @@ static void start(struct cloak__lane *lane)
 	wake_state(lane);
 }
 
+/* An attempt to connect failed. The transport has put the address first; no memory is no reason to
+ * back off. */
+static void cannot_connect(struct cloak__lane *lane, const cloak_error *error)
+{
+	cloak_error worded;
+
+	if (error->status == CLOAK_E_NOMEM) {
+		cloak__fail_nomem(&worded);
+	} else {
+		cloak__fail(&worded, error->status, "redis at %s", error->text);
+		back_off(lane, &worded);
+	}
+	failed(lane, &worded);
+	wake_state(lane);
+}
+
 /* Go on with connecting. 1: the time is up. */
 static int connect_on(struct cloak__lane *lane, int64_t until_ms)
 {
-	cloak_error error, worded;
+	cloak_error error;
 	cloak_status status;
 
 	enter(lane);
@@ -560,15 +576,7 @@ static int connect_on(struct cloak__lane *lane, int64_t until_ms)
 		start(lane);
 		return 0;
 	}
-	if (error.status == CLOAK_E_NOMEM) {
-		cloak__fail_nomem(&worded);
-	} else {
-		/* "redis at " and the address, which the transport has put first */
-		cloak__fail(&worded, error.status, "redis at %s", error.text);
-		back_off(lane, &worded);
-	}
-	failed(lane, &worded);
-	wake_state(lane);
+	cannot_connect(lane, &error);
 	return 0;
 }
 
@@ -661,11 +669,8 @@ static cloak_status begin(struct cloak__lane *lane, cloak_error *err)
 	status = cloak__transport_begin(&lane->transport, &lane->o.addr, lane->o.clock,
 					lane->setup_deadline_ms, &error);
 	if (status != CLOAK_OK) {
-		if (status == CLOAK_E_NOMEM)
-			return cloak__fail_nomem(err);
-		back_off(lane, &error);
-		cloak__fail_prefix(&lane->cause, "redis at");
-		return refuse(lane, err);
+		cannot_connect(lane, &error);
+		return cloak__fail(err, lane->failure.status, "%s", lane->failure.text);
 	}
 	lane->attempt++;
 	lane->opening = 1;
@@ -987,7 +992,7 @@ void cloak__lane_free(struct cloak__lane *lane)
 		(void)hand_back(lane);
 		cloak__conn_free(lane->conn);
 	}
-	cloak__transport_close(&lane->transport);
+	cloak__transport_free(&lane->transport);
 	for (i = 0; i < WORDS; i++)
 		cloak__wake_destroy(&lane->words[i]);
 	cloak__wake_destroy(&lane->state);

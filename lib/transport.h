@@ -4,41 +4,42 @@
 #define CLOAK_TRANSPORT_H
 
 #include "clock.h"
+#include "dial.h"
 #include "report.h"
 
-/* Where to connect. */
-struct cloak__addr {
-	const char *path; /* Unix socket, or "" */
-	const char *host; /* name or numeric address */
-	int32_t port;
-};
-
-/* An open socket; fd is -1 when closed. Every call is non-blocking but those that take a deadline.
- * Sockets are CLOEXEC and raise no SIGPIPE. TLS will be a second implementation behind the same
- * calls. */
+/* A connection; fd is -1 unless it is connected. Every call is non-blocking but those that take a
+ * moment to wait until. Sockets are CLOEXEC and raise no SIGPIPE. TLS will be a second
+ * implementation behind the same calls. */
 struct cloak__transport {
 	int fd;
-	int recv_timeout_ms; /* what SO_RCVTIMEO is set to; 0: not set */
-	const struct cloak__addr *addr;
-	const struct cloak__clock *clock;
-	int64_t deadline_ms;
+	int recv_timeout_ms;      /* what SO_RCVTIMEO is set to; 0: not set */
+	struct cloak__dial *dial; /* while it is connecting; else NULL */
+	/* of the host's name; kept from one connection to the next, for it is always the same */
+	struct cloak__resolver resolver;
 };
 
 void cloak__transport_init(struct cloak__transport *t);
 
-/* Begin to connect; nothing waits. CLOAK_E_UNAVAILABLE, CLOAK_E_NOMEM. */
+/* Prepare to connect; nothing waits and nothing is sent. The texts of the address and the clock are
+ * [borrowed] until the transport is connected or closed. CLOAK_OK; CLOAK_E_UNAVAILABLE: the path is
+ * too long for a socket; CLOAK_E_NOMEM. */
 cloak_status cloak__transport_begin(struct cloak__transport *t, const struct cloak__addr *addr,
 				    const struct cloak__clock *clock, int64_t deadline_ms,
 				    cloak_error *err);
-/* Go on, waiting no longer than until_ms. CLOAK_OK: connected; CLOAK_E_TIMEOUT: not yet, call again; else
- * it failed for good: CLOAK_E_UNAVAILABLE (refused, no such socket, unreachable, backlog full until the
- * deadline, name unknown), CLOAK_E_NOMEM. The message names the address and the cause. */
+/* Go on with it until until_ms at the latest, which may be past: nothing waits then. CLOAK_OK: it is
+ * connected. CLOAK_E_TIMEOUT: not yet, call again (err is left alone). Else it is closed:
+ * CLOAK_E_UNAVAILABLE (refused, no such socket, unreachable, backlog full, name unknown, the
+ * deadline has passed), CLOAK_E_IO, CLOAK_E_NOMEM. The message names the address and the cause, of
+ * each address where a name has several. */
 cloak_status cloak__transport_connect(struct cloak__transport *t, int64_t until_ms,
 				      cloak_error *err);
+/* Close the socket at once, in any state; nothing is sent. What is known of the name is kept for the
+ * next connection. */
+void cloak__transport_close(struct cloak__transport *t);
+/* Close it for good. */
+void cloak__transport_free(struct cloak__transport *t);
 /* Wake the threads that wait in a call below: they find the connection at its end. For any thread. */
 void cloak__transport_interrupt(struct cloak__transport *t);
-/* Close the socket at once; nothing is sent. */
-void cloak__transport_close(struct cloak__transport *t);
 
 /* Send some of the bytes. CLOAK_OK and *sent (0: would block); CLOAK_E_IO. */
 cloak_status cloak__transport_send(struct cloak__transport *t, const void *p, size_t len,

@@ -108,6 +108,9 @@ END
 plant lib/planted.c - 'printf.*not in a library' banned <<'END'
 void f(void) { printf("x"); }
 END
+plant lib/planted.c - 'pthread_create.*only lib/resolve.c' banned <<'END'
+void f(void) { pthread_create(0, 0, 0, 0); }
+END
 plant lib/planted.c - 'comments are' banned <<'END'
 int f; // no
 END
