@@ -49,6 +49,8 @@ int cloak__base64_read(uint8_t *out, size_t want, const char *text, size_t len, 
  * ids are secrets. libsodium's own takes ten times as long, and each load does three of these.
  */
 #define EACH UINT64_C(0x0101010101010101)
+#define EACH16 UINT64_C(0x0001000100010001)
+#define EACH32 UINT64_C(0x0000000100000001)
 #define TOP (EACH * 0x80)
 
 /* 0xff in each byte (below 0x80) that is in low..high, else 0. */
@@ -59,14 +61,39 @@ static uint64_t within(uint64_t bytes, uint64_t low, uint64_t high)
 	return (in >> 7) * 0xff;
 }
 
-/* The first character is the lowest byte. */
-static uint64_t chars_get(const char *text)
+/* Words are little-endian here: the first character is the lowest byte. */
+static uint64_t word_get(const void *p)
 {
-	uint64_t word = 0;
+	uint64_t word;
 
-	for (int i = 7; i >= 0; i--)
-		word = word << 8 | (uint8_t)text[i];
+	memcpy(&word, p, sizeof word);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap64(word);
+#endif
 	return word;
+}
+
+static void word_put(void *p, uint64_t word)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap64(word);
+#endif
+	memcpy(p, &word, sizeof word);
+}
+
+/* Eight values of six bits, the first the lowest byte, to 48 bits, the first the highest; and back. */
+static uint64_t join(uint64_t w)
+{
+	w = (w & EACH16 * 0x3f) << 6 | (w >> 8 & EACH16 * 0x3f);
+	w = (w & EACH32 * 0xfff) << 12 | (w >> 16 & EACH32 * 0xfff);
+	return (w & 0xffffff) << 24 | w >> 32;
+}
+
+static uint64_t split(uint64_t w)
+{
+	w = w >> 24 | (w & 0xffffff) << 32;
+	w = (w >> 12 & EACH32 * 0xfff) | (w & EACH32 * 0xfff) << 16;
+	return (w >> 6 & EACH16 * 0x3f) | (w & EACH16 * 0x3f) << 8;
 }
 
 /* Eight characters to eight values of six bits; all other bytes are noted in *bad. */
@@ -103,12 +130,10 @@ int cloak__id_parse(const char *text, size_t len, uint8_t id[CLOAK__ID_BYTES])
 	if (text == NULL || len != CLOAK__ID_CHARS)
 		return 0;
 	for (size_t at = 0; at < CLOAK__ID_BYTES; at += 6, text += 8) {
-		uint64_t values = values_of(chars_get(text), &bad), packed = 0;
+		uint64_t bits = join(values_of(word_get(text), &bad));
 
-		for (int i = 0; i < 8; i++)
-			packed = packed << 6 | (values >> 8 * i & 63);
 		for (size_t i = 0; i < 6; i++)
-			id[at + i] = (uint8_t)(packed >> (40 - 8 * i));
+			id[at + i] = (uint8_t)(bits >> (40 - 8 * i));
 	}
 	if (bad != 0) {
 		sodium_memzero(id, CLOAK__ID_BYTES);
@@ -120,15 +145,11 @@ int cloak__id_parse(const char *text, size_t len, uint8_t id[CLOAK__ID_BYTES])
 void cloak__id_text(const uint8_t id[CLOAK__ID_BYTES], char text[CLOAK__ID_CHARS + 1])
 {
 	for (size_t at = 0; at < CLOAK__ID_BYTES; at += 6, text += 8) {
-		uint64_t packed = 0, values = 0;
+		uint64_t bits = 0;
 
 		for (size_t i = 0; i < 6; i++)
-			packed = packed << 8 | id[at + i];
-		for (int i = 0; i < 8; i++)
-			values |= (packed >> (42 - 6 * i) & 63) << 8 * i;
-		values = chars_of(values);
-		for (int i = 0; i < 8; i++)
-			text[i] = (char)(values >> 8 * i);
+			bits = bits << 8 | id[at + i];
+		word_put(text, chars_of(split(bits)));
 	}
 	*text = '\0';
 }
