@@ -177,7 +177,7 @@ START_TEST(calls_are_told_by_operation_and_status)
 	ck_assert_int_eq(cloak_session_save(other, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(other, 0, NULL), CLOAK_OK); /* sends nothing */
 	ck_assert_int_eq(cloak_session_set_i64(s, "n", 3), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_CONFLICT);
+	ck_assert_int_eq(cloak_session_save(s, CLOAK_SAVE_STRICT, NULL), CLOAK_CONFLICT);
 	ck_assert_int_eq(cloak_session_reload(s, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_store_ping(store, NULL), CLOAK_OK);
 	to_break = 3;
