@@ -269,8 +269,7 @@ static void depart(struct cloak__lane *lane)
 	struct cloak__wake *word = NULL;
 
 	if (!lane->leading) {
-		if (cloak__wake_sleepers(&lane->state) > 0)
-			wake_state(lane);
+		wake_state(lane);
 		if (lane->conn != NULL)
 			next = cloak__conn_first_waiting(lane->conn);
 		atomic_store(&lane->vacant, next != NULL);
@@ -473,8 +472,7 @@ static void take_input(struct cloak__lane *lane, size_t got)
 			leave(lane);
 		}
 	}
-	if (cloak__wake_sleepers(&lane->state) > 0)
-		wake_state(lane);
+	wake_state(lane);
 	if (mask != 0) {
 		enter(lane);
 		kick_words(lane, mask);

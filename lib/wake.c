@@ -19,11 +19,6 @@ uint32_t cloak__wake_seq(struct cloak__wake *w)
 	return atomic_load(&w->word);
 }
 
-uint32_t cloak__wake_sleepers(struct cloak__wake *w)
-{
-	return atomic_load(&w->sleepers);
-}
-
 #if CLOAK__WAKE_FUTEX
 
 cloak_status cloak__wake_init(struct cloak__wake *w)
@@ -79,7 +74,6 @@ cloak_status cloak__wake_init(struct cloak__wake *w)
 	int bad;
 
 	atomic_init(&w->word, 0);
-	atomic_init(&w->sleepers, 0);
 	if (pthread_mutex_init(&w->mutex, NULL) != 0)
 		return CLOAK_E_NOMEM;
 	bad = pthread_condattr_init(&attr);
@@ -113,10 +107,8 @@ int cloak__wake_sleep(struct cloak__wake *w, uint32_t seq, int64_t left_ms)
 		left_ms = SLEEP_MAX_MS;
 	cloak__clock_after(&at, left_ms);
 	pthread_mutex_lock(&w->mutex);
-	atomic_fetch_add(&w->sleepers, 1);
 	if (atomic_load(&w->word) == seq)
 		number = pthread_cond_timedwait(&w->changed, &w->mutex, &at);
-	atomic_fetch_sub(&w->sleepers, 1);
 	pthread_mutex_unlock(&w->mutex);
 	return number == ETIMEDOUT && left_ms < SLEEP_MAX_MS;
 }

@@ -23,8 +23,10 @@
 #endif
 
 struct cloak__wake {
-	_Atomic uint32_t word, sleepers;
-#if !CLOAK__WAKE_FUTEX
+	_Atomic uint32_t word;
+#if CLOAK__WAKE_FUTEX
+	_Atomic uint32_t sleepers; /* spares kick a system call; who is about to sleep is not in it */
+#else
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 #endif
@@ -37,8 +39,6 @@ void cloak__wake_destroy(struct cloak__wake *w);
 uint32_t cloak__wake_seq(struct cloak__wake *w);
 /* Sleep while the word is `seq`, at most left_ms. 1: so much time has passed. */
 int cloak__wake_sleep(struct cloak__wake *w, uint32_t seq, int64_t left_ms);
-/* How many sleep, or are about to. */
-uint32_t cloak__wake_sleepers(struct cloak__wake *w);
 /* Change the word: whoever was about to sleep does not. Who sleeps already is woken by kick. */
 void cloak__wake_change(struct cloak__wake *w);
 void cloak__wake_kick(struct cloak__wake *w, int all);

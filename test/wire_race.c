@@ -1,0 +1,182 @@
+/* T2 wire: two threads in one lane, each held at moments of the test's choice */
+/* SPDX-License-Identifier: MIT */
+#include "support/check_main.h"
+#include "support/lanes.h"
+#include "support/oom.h"
+
+#include <stdlib.h>
+#include <sys/wait.h>
+
+/*
+ * Each test lets two threads meet in the order that would hurt, or tries all moments at which one of
+ * them can be held. What holds a thread lets it go after HELD_MS, for it may hold the lane's lock,
+ * which the other needs to go on.
+ */
+
+#define HELD_MS 150
+#define TIME_REQUEST "*1\r\n$4\r\nTIME\r\n"
+
+/* Counted up by hooks, in any thread. */
+static _Atomic int in_recv, in_sleep, held, go_on;
+
+static void meet_reset(void)
+{
+	atomic_store(&in_recv, 0);
+	atomic_store(&in_sleep, 0);
+	atomic_store(&held, 0);
+	atomic_store(&go_on, 0);
+}
+
+static void hold(void)
+{
+	void (*kept)(enum moment m) = hook;
+
+	hook = NULL;
+	atomic_fetch_add(&held, 1);
+	(void)await(&go_on, 1, HELD_MS);
+	hook = kept;
+}
+
+static void tell_recv_and_sleep(enum moment m)
+{
+	if (m == AT_RECV)
+		atomic_fetch_add(&in_recv, 1);
+	if (m == AT_SLEEP)
+		atomic_fetch_add(&in_sleep, 1);
+}
+
+/* Held at the n-th look at the clock. */
+static _Thread_local int looks_left;
+
+static void hold_at_look(enum moment m)
+{
+	tell_recv_and_sleep(m);
+	if (m == AT_CLOCK && looks_left-- == 0)
+		hold();
+}
+
+/* A thread that asks for a connection, or sends a GET, and what came of it. */
+struct caller {
+	struct cloak__lane *lane;
+	int asks_ready, looks; /* looks: held at that one; -1: never */
+	int64_t ms;
+	cloak_status status;
+	int64_t took;
+	long clock;
+	cloak_error error;
+	struct cloak__command command;
+};
+
+static void *call(void *arg)
+{
+	struct caller *c = arg;
+	int64_t from = now();
+
+	looks_left = c->looks;
+	hook = c->looks < 0 ? tell_recv_and_sleep : hold_at_look;
+	calls.clock = 0;
+	if (c->asks_ready)
+		c->status = ready(c->lane, 1, c->ms, &c->error);
+	else
+		c->status = get(c->lane, &c->command, GET, c->ms);
+	hook = NULL;
+	c->clock = calls.clock;
+	c->took = now() - from;
+	return NULL;
+}
+
+/* ---- sleeping and waking ---- */
+
+#define LOOKS 7 /* more than a caller takes before it sleeps */
+
+START_TEST(thread_about_to_sleep_misses_nothing_that_happens_to_the_connection)
+{
+	static const struct fake_step set_up[] = {FAKE_ACCEPT, FAKE_EXPECT(1), FAKE_PAUSE,
+						  FAKE_SEND(FAKE_TIME), FAKE_AWAIT_CLOSE};
+	static const struct fake_step closed[] = {FAKE_ACCEPT, FAKE_EXPECT(1), FAKE_PAUSE,
+						  FAKE_CLOSE};
+	int is_closed = _i % 2;
+	struct fake_redis *f = is_closed ? START(closed) : START(set_up);
+	struct cloak__lane *lane = lane_to(f);
+	struct caller a = {.lane = lane, .asks_ready = 1, .looks = -1, .ms = 8000}, b = a;
+	pthread_t threads[2];
+
+	meet_reset();
+	b.looks = _i / 2;
+	threads[0] = thread(call, &a);
+	ck_assert(await(&in_recv, 1, 5000));
+	threads[1] = thread(call, &b);
+	/* held, or asleep already: it looks less often than that */
+	while (atomic_load(&held) == 0 && atomic_load(&in_sleep) == 0)
+		(void)poll(NULL, 0, 1);
+	fake_redis_go(f);
+	join(threads[0]);
+	atomic_store(&go_on, 1);
+	join(threads[1]);
+	ck_assert_int_eq(a.status, is_closed ? CLOAK_E_IO : CLOAK_OK);
+	/* the next attempt is in back-off */
+	if (is_closed)
+		ck_assert(b.status == CLOAK_E_IO || b.status == CLOAK_E_UNAVAILABLE);
+	else
+		ck_assert_int_eq(b.status, CLOAK_OK);
+	ck_assert_int_lt(b.took, 5000);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+	ck_assert_int_eq(oom_live(), 0);
+}
+END_TEST
+
+START_TEST(thread_about_to_sleep_takes_over_from_a_leader_that_gives_up)
+{
+	static const struct fake_step set_up[] = {FAKE_ACCEPT, FAKE_EXPECT(1), FAKE_PAUSE,
+						  FAKE_SEND(FAKE_TIME), FAKE_AWAIT_CLOSE};
+	static const struct fake_step answers[] = {FAKE_ACCEPT,
+						   FAKE_EXPECT(1),
+						   FAKE_SEND(FAKE_TIME),
+						   FAKE_EXPECT(2),
+						   FAKE_EXPECT(2),
+						   FAKE_PAUSE,
+						   FAKE_SEND("$1\r\na\r\n$1\r\nb\r\n"),
+						   FAKE_AWAIT_CLOSE};
+	int asks_ready = _i % 2;
+	struct fake_redis *f = asks_ready ? START(set_up) : START(answers);
+	struct cloak__lane *lane = lane_to(f);
+	struct caller a = {.lane = lane, .asks_ready = asks_ready, .looks = -1, .ms = 60}, b = a;
+	pthread_t threads[2];
+
+	meet_reset();
+	b.looks = _i / 2;
+	b.ms = 8000;
+	if (!asks_ready)
+		ck_assert_int_eq(ready(lane, 1, 5000, NULL), CLOAK_OK);
+	threads[0] = thread(call, &a);
+	ck_assert(await(&in_recv, 1, 5000));
+	threads[1] = thread(call, &b);
+	join(threads[0]);
+	ck_assert_int_eq(a.status, CLOAK_E_TIMEOUT);
+	atomic_store(&go_on, 1);
+	fake_redis_go(f);
+	join(threads[1]);
+	ck_assert_int_eq(b.status, CLOAK_OK);
+	ck_assert_int_lt(b.took, 5000);
+	if (!asks_ready)
+		ck_assert_str_eq((char *)b.command.reply[0].data, "b");
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+	Suite *s = suite_create("race");
+	TCase *t = tcase_create("sleeping and waking");
+
+	tcase_add_loop_test(t, thread_about_to_sleep_misses_nothing_that_happens_to_the_connection,
+			    0, 2 * LOOKS);
+	tcase_add_loop_test(t, thread_about_to_sleep_takes_over_from_a_leader_that_gives_up, 0,
+			    2 * LOOKS);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+CLOAK_CHECK_MAIN(make_suite)
