@@ -462,11 +462,13 @@ static void take_input(struct cloak__lane *lane, size_t got)
 			lane->is_open = 0;
 			cloak__lane_state(&lane->metrics, CLOAK__LANE_READY);
 		}
+		/* Before the drop, which may have to wait for the writer: a caller whose time is up
+		 * must not leave while its command is still in a list. */
+		mask |= hand_back(lane);
 		if (status != CLOAK_OK) {
 			drop(lane, &error);
 			break;
 		}
-		mask |= hand_back(lane);
 		if (at + n < got) {
 			enter(lane);
 			leave(lane);

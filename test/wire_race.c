@@ -17,23 +17,24 @@
 #define TIME_REQUEST "*1\r\n$4\r\nTIME\r\n"
 
 /* Counted up by hooks, in any thread. */
-static _Atomic int in_recv, in_sleep, held, go_on;
+static _Atomic int in_recv, in_sleep, sent, held, go_on;
 
 static void meet_reset(void)
 {
 	atomic_store(&in_recv, 0);
 	atomic_store(&in_sleep, 0);
+	atomic_store(&sent, 0);
 	atomic_store(&held, 0);
 	atomic_store(&go_on, 0);
 }
 
-static void hold(void)
+static void hold(int ms)
 {
 	void (*kept)(enum moment m) = hook;
 
 	hook = NULL;
 	atomic_fetch_add(&held, 1);
-	(void)await(&go_on, 1, HELD_MS);
+	(void)await(&go_on, 1, ms);
 	hook = kept;
 }
 
@@ -52,13 +53,21 @@ static void hold_at_look(enum moment m)
 {
 	tell_recv_and_sleep(m);
 	if (m == AT_CLOCK && looks_left-- == 0)
-		hold();
+		hold(HELD_MS);
+}
+
+/* Held in send(), where it does not have the lock. */
+static void hold_when_sent(enum moment m)
+{
+	if (m == SENT && atomic_fetch_add(&sent, 1) == 0)
+		hold(10000);
 }
 
 /* A thread that asks for a connection, or sends a GET, and what came of it. */
 struct caller {
 	struct cloak__lane *lane;
 	int asks_ready, looks; /* looks: held at that one; -1: never */
+	void (*hook)(enum moment m);
 	int64_t ms;
 	cloak_status status;
 	int64_t took;
@@ -73,7 +82,7 @@ static void *call(void *arg)
 	int64_t from = now();
 
 	looks_left = c->looks;
-	hook = c->looks < 0 ? tell_recv_and_sleep : hold_at_look;
+	hook = c->hook != NULL ? c->hook : c->looks < 0 ? tell_recv_and_sleep : hold_at_look;
 	calls.clock = 0;
 	if (c->asks_ready)
 		c->status = ready(c->lane, 1, c->ms, &c->error);
@@ -166,6 +175,50 @@ START_TEST(thread_about_to_sleep_takes_over_from_a_leader_that_gives_up)
 }
 END_TEST
 
+/* ---- a connection that breaks while another thread is in send() ---- */
+
+START_TEST(connection_that_breaks_during_a_send) /* SEC-35 */
+{
+	static const struct fake_step garbage[] = {
+		FAKE_ACCEPT,    FAKE_EXPECT(1), FAKE_SEND(FAKE_TIME), FAKE_EXPECT(2),
+		FAKE_EXPECT(2), FAKE_PAUSE,     FAKE_SEND("?"),       FAKE_AWAIT_CLOSE};
+	static const struct fake_step closed[] = {
+		FAKE_ACCEPT, FAKE_EXPECT(1), FAKE_SEND(FAKE_TIME), FAKE_EXPECT(2), FAKE_EXPECT(2),
+		FAKE_PAUSE,  FAKE_CLOSE};
+	struct fake_redis *f = _i == 0 ? START(garbage) : START(closed);
+	struct cloak__lane *lane = lane_to(f);
+	struct caller reader = {.lane = lane, .looks = -1, .ms = 300};
+	struct caller writer = {.lane = lane, .hook = hold_when_sent, .ms = 8000};
+	uint8_t untouched[sizeof reader.command];
+	pthread_t threads[2];
+
+	meet_reset();
+	ck_assert_int_eq(ready(lane, 1, 5000, NULL), CLOAK_OK);
+	threads[0] = thread(call, &reader);
+	ck_assert(await(&in_recv, 1, 5000));
+	threads[1] = thread(call, &writer);
+	ck_assert(await(&held, 1, 5000));
+	fake_redis_go(f);
+	/* it returns, at its deadline if need be, while the writer is still in send() */
+	join(threads[0]);
+	ck_assert_int_eq(reader.command.finished, 1);
+	ck_assert(reader.status == (_i == 0 ? CLOAK_E_PROTOCOL : CLOAK_E_IO) ||
+		  reader.status == CLOAK_E_TIMEOUT);
+	ck_assert_int_eq(reader.command.maybe_sent, 1);
+	/* what is its memory from here on */
+	memset(&reader.command, 0x5a, sizeof reader.command);
+	memset(untouched, 0x5a, sizeof untouched);
+	atomic_store(&go_on, 1);
+	join(threads[1]);
+	ck_assert_mem_eq(&reader.command, untouched, sizeof untouched);
+	ck_assert_int_eq(writer.status, _i == 0 ? CLOAK_E_PROTOCOL : CLOAK_E_IO);
+	ck_assert_int_lt(writer.took, 5000);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+	ck_assert_int_eq(oom_live(), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *s = suite_create("race");
@@ -175,6 +228,9 @@ static Suite *make_suite(void)
 			    0, 2 * LOOKS);
 	tcase_add_loop_test(t, thread_about_to_sleep_takes_over_from_a_leader_that_gives_up, 0,
 			    2 * LOOKS);
+	suite_add_tcase(s, t);
+	t = tcase_create("breaks");
+	tcase_add_loop_test(t, connection_that_breaks_during_a_send, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
