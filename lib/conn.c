@@ -58,6 +58,7 @@ struct cloak__conn {
 	struct cloak__buf out, flight;
 	size_t flight_sent;               /* bytes at the head of flight that were sent */
 	uint64_t appended, offered, sent; /* offered: moved to flight */
+	uint8_t sending;                  /* given out, and not told yet how much was sent */
 	struct entry *queue;
 	size_t queue_cap, queue_head, queue_count; /* the capacity is a power of 2 */
 	size_t in_flight;
@@ -175,6 +176,8 @@ static void release_held(struct cloak__conn *c, int64_t confirmed)
 
 void cloak__conn_fail(struct cloak__conn *c, const cloak_error *cause)
 {
+	uint64_t maybe = c->sending ? c->offered : c->sent;
+
 	c->state = CLOAK__CONN_DEAD;
 	release_held(c, -1);
 	for (; c->queue_count > 0; c->queue_count--) {
@@ -187,7 +190,7 @@ void cloak__conn_fail(struct cloak__conn *c, const cloak_error *cause)
 			continue;
 		command->status = cause->status;
 		command->error = *cause;
-		command->maybe_sent = c->sent > e->start;
+		command->maybe_sent = maybe > e->start;
 		complete(c, command);
 	}
 	c->in_flight = 0;
@@ -377,12 +380,14 @@ const uint8_t *cloak__conn_output(struct cloak__conn *c, size_t *len)
 		c->offered = c->appended;
 	}
 	*len = c->flight.len - c->flight_sent;
-	return *len == 0 ? NULL : c->flight.data + c->flight_sent;
+	c->sending = *len > 0;
+	return c->sending ? c->flight.data + c->flight_sent : NULL;
 }
 
 void cloak__conn_sent(struct cloak__conn *c, size_t len)
 {
 	assert(len <= c->flight.len - c->flight_sent);
+	c->sending = 0;
 	c->sent += len;
 	c->flight_sent += len;
 	if (c->flight_sent < c->flight.len)

@@ -73,7 +73,8 @@ struct cloak__command *cloak__conn_completed(struct cloak__conn *c);
 struct cloak__command *cloak__conn_first_waiting(struct cloak__conn *c);
 
 /* Bytes to be sent; then how many were. What was given out stays where it is until it was sent or the
- * connection has failed, so it may be sent while commands are appended. */
+ * connection has failed, so it may be sent while commands are appended. If it fails in between, all
+ * that was given out may have been sent. */
 const uint8_t *cloak__conn_output(struct cloak__conn *c, size_t *len);
 void cloak__conn_sent(struct cloak__conn *c, size_t len);
 /* Bytes that were received. On anything but CLOAK_OK the connection is to be closed, and

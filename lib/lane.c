@@ -418,11 +418,11 @@ static void flush(struct cloak__lane *lane)
 		leave(lane);
 		if (!is_up(lane))
 			break;
+		cloak__conn_sent(lane->conn, sent);
 		if (status != CLOAK_OK) {
 			drop_labelled(lane, &error);
 			break;
 		}
-		cloak__conn_sent(lane->conn, sent);
 		cloak__count_locked(&lane->metrics.sends, sent > 0);
 		cloak__count_locked(&lane->metrics.bytes_sent, sent);
 		lane->mid_batch = sent < len;
