@@ -482,43 +482,58 @@ static void take_input(struct cloak__lane *lane, size_t got)
 	}
 }
 
+/* Nothing has come until the connection's own deadline. */
+static void drop_silent(struct cloak__lane *lane, int is_setup)
+{
+	if (is_setup) {
+		drop_because(lane, CLOAK_E_UNAVAILABLE, "no answer to the set-up");
+		return;
+	}
+	cloak__count_locked(&lane->metrics.stalls, 1);
+	drop_because(lane, CLOAK_E_IO, "requests are open and nothing comes back");
+}
+
 /* Wait for bytes and take them in. 1: the time is up. Bytes that are there already are taken in
- * however late it is. */
+ * however late it is. The deadlines of the connection itself, for set-up and stall, are kept here, for
+ * all who wait for it. */
 static int receive(struct cloak__lane *lane, int64_t until_ms)
 {
 	struct cloak__transport *t = &lane->transport;
-	int64_t stall = INT64_MAX;
+	int64_t limit = INT64_MAX;
 	size_t got = 0;
 	int has_unsent = !lane->writing && cloak__conn_unsent(lane->conn) > 0;
+	int is_setup = 0;
 	cloak_status status;
 	cloak_error error;
 
 	if (cloak__conn_in_flight(lane->conn) > 0)
-		stall = cloak__conn_last_progress_ms(lane->conn) + lane->o.stall_ms;
+		limit = cloak__conn_last_progress_ms(lane->conn) + lane->o.stall_ms;
+	if (lane->ready_ms < 0 && lane->setup_deadline_ms <= limit) {
+		is_setup = 1;
+		limit = lane->setup_deadline_ms;
+	}
 	enter(lane);
 	if (has_unsent) {
 		status = cloak__transport_wait(t, CLOAK__WAIT_READ | CLOAK__WAIT_WRITE,
-					       lane->o.clock, earlier(stall, until_ms));
+					       lane->o.clock, earlier(limit, until_ms));
 		if (status == CLOAK_OK)
 			status = cloak__transport_recv(t, lane->input, INPUT_BYTES, &got, &error);
 	} else {
 		status = cloak__transport_recv_until(t, lane->input, INPUT_BYTES, &got,
-						     lane->o.clock, earlier(stall, until_ms),
+						     lane->o.clock, earlier(limit, until_ms),
 						     &error);
 	}
 	leave(lane);
 	if (!is_up(lane))
 		return 0;
-	if (status == CLOAK_E_TIMEOUT && stall <= until_ms) {
-		cloak__count_locked(&lane->metrics.stalls, 1);
-		drop_because(lane, CLOAK_E_IO, "requests are open and nothing comes back");
-	} else if (status == CLOAK_E_TIMEOUT) {
+	if (status == CLOAK_E_TIMEOUT && limit <= until_ms)
+		drop_silent(lane, is_setup);
+	else if (status == CLOAK_E_TIMEOUT)
 		return 1;
-	} else if (status != CLOAK_OK) {
+	else if (status != CLOAK_OK)
 		drop_labelled(lane, &error);
-	} else if (got > 0) {
+	else if (got > 0)
 		take_input(lane, got);
-	}
 	return 0;
 }
 
@@ -628,8 +643,6 @@ static void weed_out(struct cloak__lane *lane, int64_t now)
 		return;
 	if (lane->ready_ms < 0 && now >= lane->setup_deadline_ms) {
 		(void)lead(lane, now);
-		if (is_up(lane) && !lane->leading && lane->ready_ms < 0)
-			drop_because(lane, CLOAK_E_UNAVAILABLE, "no answer to the set-up");
 		return;
 	}
 	/* Busy a moment ago, it is taken for alive: what has happened to it since shows in use. */
@@ -718,17 +731,12 @@ static cloak_status get_ready(struct cloak__lane *lane, int needs_time, int64_t 
 				return status;
 		}
 		attempt = lane->attempt;
-		is_late = advance(lane, earlier(deadline_ms, lane->setup_deadline_ms));
+		is_late = advance(lane, deadline_ms);
 		if (lane->failed_attempt == attempt && !is_up(lane))
 			return cloak__fail(err, lane->failure.status, "%s", lane->failure.text);
 		now = now_of(lane);
-		if (is_late && is_up(lane) && !lane->leading && lane->ready_ms < 0 &&
-		    deadline_ms > lane->setup_deadline_ms) {
-			drop_because(lane, CLOAK_E_UNAVAILABLE, "no answer to the set-up");
-			continue;
-		}
 		/* The caller's time is up; the connection may go on if its own is not. */
-		if (now >= deadline_ms || (is_late && deadline_ms <= lane->setup_deadline_ms))
+		if ((is_late || now >= deadline_ms) && !is_far_enough(lane, needs_time))
 			return too_late(lane, err);
 	}
 	*now_out = now;

@@ -175,6 +175,37 @@ START_TEST(thread_about_to_sleep_takes_over_from_a_leader_that_gives_up)
 }
 END_TEST
 
+START_TEST(setup_deadline_ends_all_who_wait_for_it_whoever_leads) /* SEC-34 */
+{
+	static const struct fake_step silent[] = {FAKE_ACCEPT, FAKE_EXPECT(1), FAKE_AWAIT_CLOSE};
+	struct fake_redis *f = START(silent);
+	struct cloak__lane_options o = lane_options(f);
+	struct cloak__lane *lane;
+	struct caller a = {.looks = -1, .ms = 4000}, b = {.asks_ready = 1, .looks = -1, .ms = 4000};
+	pthread_t threads[2];
+
+	o.connect_timeout_ms = 200;
+	a.lane = b.lane = lane = lane_with(&o);
+	meet_reset();
+	threads[0] = thread(call, &a); /* its GET has gone out behind the set-up; it leads */
+	ck_assert(await(&in_recv, 1, 5000));
+	threads[1] = thread(call, &b);
+	join(threads[0]);
+	join(threads[1]);
+	ck_assert_int_eq(a.status, CLOAK_E_UNAVAILABLE);
+	ck_assert_int_eq(b.status, CLOAK_E_UNAVAILABLE);
+	ck_assert_ptr_nonnull(strstr(a.command.error.text, "no answer to the set-up"));
+	ck_assert_ptr_nonnull(strstr(b.error.text, "no answer to the set-up"));
+	ck_assert_int_ge(a.took, 199);
+	ck_assert_int_lt(a.took, 2000);
+	ck_assert_int_lt(b.took, 2000);
+	/* it has slept, not looked again and again */
+	ck_assert_int_lt(b.clock, 50);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+}
+END_TEST
+
 /* ---- a connection that breaks while another thread is in send() ---- */
 
 START_TEST(connection_that_breaks_during_a_send) /* SEC-35 */
@@ -230,6 +261,7 @@ static Suite *make_suite(void)
 			    0, 2 * LOOKS);
 	tcase_add_loop_test(t, thread_about_to_sleep_takes_over_from_a_leader_that_gives_up, 0,
 			    2 * LOOKS);
+	tcase_add_test(t, setup_deadline_ends_all_who_wait_for_it_whoever_leads);
 	suite_add_tcase(s, t);
 	t = tcase_create("breaks");
 	tcase_add_loop_test(t, connection_that_breaks_during_a_send, 0, 2);
