@@ -52,6 +52,8 @@
 #define YIELD_IN_FLIGHT 8 /* so many replies due: others are at work, let them append first */
 #define YIELD_WAITING 32  /* so many: whoever waits lets them run once before it sleeps */
 #define CROWD_SCALE 8     /* the mean of replies due is kept in eighths */
+#define ROOM_LOOK_MS 50   /* so often the writer of a full socket looks whether there is a leader */
+#define NO_WAIT INT64_MIN
 
 struct cloak__lane {
 	struct cloak__lane_options o; /* o.conn.label points to label */
@@ -388,8 +390,26 @@ static int is_up(const struct cloak__lane *lane)
 
 /* ---- the writer ---- */
 
-/* Send what the socket takes. */
-static void flush(struct cloak__lane *lane)
+/* The socket takes no more. A leader that is to receive next waits for room too, but one that is in
+ * recv() already hears of bytes only, and those may never come before the server has the rest. So
+ * while there is one the writer waits here. 1: go on. */
+static int await_room(struct cloak__lane *lane, int64_t deadline_ms)
+{
+	int64_t now = now_of(lane);
+	cloak_status status = CLOAK_E_TIMEOUT;
+
+	while (status != CLOAK_OK && is_up(lane) && lane->leading && now < deadline_ms) {
+		enter(lane);
+		status = cloak__transport_wait(&lane->transport, CLOAK__WAIT_WRITE, lane->o.clock,
+					       earlier(now + ROOM_LOOK_MS, deadline_ms));
+		leave(lane);
+		now = now_of(lane);
+	}
+	return status == CLOAK_OK && is_up(lane);
+}
+
+/* Send what the socket takes, and until the deadline what it does not take at once. */
+static void flush(struct cloak__lane *lane, int64_t deadline_ms)
 {
 	cloak_error error;
 	size_t len, sent = 0;
@@ -426,8 +446,8 @@ static void flush(struct cloak__lane *lane)
 		cloak__count_locked(&lane->metrics.sends, sent > 0);
 		cloak__count_locked(&lane->metrics.bytes_sent, sent);
 		lane->mid_batch = sent < len;
-		if (lane->mid_batch)
-			break; /* the socket is full: the leader sends the rest */
+		if (lane->mid_batch && (deadline_ms == NO_WAIT || !await_room(lane, deadline_ms)))
+			break; /* the leader sends the rest */
 	}
 	lane->writing = 0;
 }
@@ -606,7 +626,7 @@ static int lead(struct cloak__lane *lane, int64_t until_ms)
 	if (lane->opening) {
 		is_late = connect_on(lane, until_ms);
 	} else {
-		flush(lane);
+		flush(lane, NO_WAIT);
 		if (is_up(lane))
 			is_late = receive(lane, until_ms);
 	}
@@ -799,7 +819,7 @@ static cloak_status append(struct cloak__lane *lane, struct cloak__job *job, int
 		if (is_late)
 			return cloak__fail(err, CLOAK_E_UNAVAILABLE,
 					   "%s: too much is waiting to be sent", lane->label);
-		flush(lane);
+		flush(lane, deadline_ms);
 		is_late = advance(lane, deadline_ms);
 	}
 	if (status != CLOAK_OK)
@@ -818,6 +838,7 @@ void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_
 	cloak_error error;
 	uint32_t others;
 	size_t i;
+	int is_waited_for = 0;
 
 	check_process(lane);
 	lock(lane);
@@ -828,8 +849,9 @@ void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_
 		jobs[i].life = 0;
 		if (append(lane, &jobs[i], deadline_ms, &error) != CLOAK_OK)
 			answer(jobs[i].command, &error);
+		is_waited_for |= jobs[i].command != NULL;
 	}
-	flush(lane);
+	flush(lane, is_waited_for ? deadline_ms : NO_WAIT);
 	/* Who was woken to lead does so; there is nobody to be woken unless this thread has led. */
 	if (atomic_load_explicit(&lane->vacant, memory_order_relaxed))
 		unlock_and_tell(lane);

@@ -54,8 +54,8 @@ struct cloak__job {
 cloak_status cloak__lane_ready(struct cloak__lane *lane, int needs_time, int64_t deadline_ms,
 			       uint32_t *life, int64_t *shard_now_ms, cloak_error *err);
 
-/* Connect, unless the lane is, append the jobs and send. Waits for the connection and for room in the
- * queue, not for replies. Whatever fails is the commands' answer; it may be there when this returns. */
+/* Connect, unless the lane is, append the jobs and send. Waits for the connection and for room in queue
+ * and socket, not for replies. Whatever fails is the commands' answer; it may be there when this returns. */
 void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_t count,
 			int64_t deadline_ms);
 /* Wait until a submitted command is finished or the deadline has passed; then it is abandoned and

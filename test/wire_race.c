@@ -252,6 +252,58 @@ START_TEST(connection_that_breaks_during_a_send) /* SEC-35 */
 }
 END_TEST
 
+/* ---- a socket that takes no more ---- */
+
+#define LARGE (20u << 20) /* more than the buffers of a socket hold */
+
+START_TEST(rest_of_a_large_value_goes_out_though_the_leader_hears_nothing)
+{
+	/* both are answered only when both were read */
+	static const struct fake_step script[] = {FAKE_ACCEPT,
+						  FAKE_EXPECT(1),
+						  FAKE_SEND(FAKE_TIME),
+						  FAKE_PAUSE,
+						  FAKE_EXPECT(2),
+						  FAKE_EXPECT(2),
+						  FAKE_SEND("$1\r\na\r\n$1\r\nb\r\n"),
+						  FAKE_AWAIT_CLOSE};
+	struct fake_redis *f = START(script);
+	struct cloak__lane *lane = lane_to(f);
+	struct caller a = {.lane = lane, .looks = -1, .ms = 9000};
+	struct cloak__command large;
+	struct cloak__buf b;
+	pthread_t leader;
+	uint8_t *value = calloc(1, LARGE);
+	int64_t from;
+
+	ck_assert_ptr_nonnull(value);
+	cloak__buf_init(&b, LARGE + 100, 0);
+	cloak__resp_command(&b, 2);
+	cloak__resp_arg_text(&b, "GET");
+	cloak__resp_arg(&b, value, LARGE);
+	free(value);
+	meet_reset();
+	ck_assert_int_eq(ready(lane, 1, 5000, NULL), CLOAK_OK);
+	leader = thread(call, &a);
+	ck_assert(await(&in_recv, 1, 5000));
+	from = now();
+	fake_redis_go(f);
+	cloak__command_init(&large, 1);
+	submit(lane, &large, b.data, b.len, from + 20000);
+	cloak__lane_wait(lane, &large, from + 20000);
+	ck_assert_int_eq(large.status, CLOAK_OK);
+	ck_assert_str_eq((char *)large.reply[0].data, "b");
+	ck_assert_int_lt(now() - from, 8000);
+	join(leader);
+	ck_assert_int_eq(a.status, CLOAK_OK);
+	ck_assert_str_eq((char *)a.command.reply[0].data, "a");
+	cloak__buf_free(&b);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+	ck_assert_int_eq(oom_live(), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *s = suite_create("race");
@@ -265,6 +317,9 @@ static Suite *make_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("breaks");
 	tcase_add_loop_test(t, connection_that_breaks_during_a_send, 0, 2);
+	suite_add_tcase(s, t);
+	t = tcase_create("full socket");
+	tcase_add_test(t, rest_of_a_large_value_goes_out_though_the_leader_hears_nothing);
 	suite_add_tcase(s, t);
 	return s;
 }
