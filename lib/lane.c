@@ -794,17 +794,25 @@ cloak_status cloak__lane_ready(struct cloak__lane *lane, int needs_time, int64_t
 	return status;
 }
 
+static cloak_status no_room(const struct cloak__lane *lane, cloak_error *err)
+{
+	return cloak__fail(err, CLOAK_E_UNAVAILABLE, "%s: too much is waiting to be sent",
+			   lane->label);
+}
+
 /* Append a job, waiting for room until the deadline. */
 static cloak_status append(struct cloak__lane *lane, struct cloak__job *job, int64_t deadline_ms,
 			   cloak_error *err)
 {
 	cloak_status status;
-	int is_late = 0;
+	int was_full = 0, is_late = 0;
 
 	for (;;) {
 		int64_t now;
 
 		status = get_ready(lane, job->needs_time, deadline_ms, &now, err);
+		if (status == CLOAK_E_TIMEOUT && was_full)
+			return no_room(lane, err);
 		if (status != CLOAK_OK)
 			return status;
 		lane->used_ms = now;
@@ -817,8 +825,8 @@ static cloak_status append(struct cloak__lane *lane, struct cloak__job *job, int
 		if (status != CLOAK_E_BUSY)
 			break;
 		if (is_late)
-			return cloak__fail(err, CLOAK_E_UNAVAILABLE,
-					   "%s: too much is waiting to be sent", lane->label);
+			return no_room(lane, err);
+		was_full = 1;
 		flush(lane, deadline_ms);
 		is_late = advance(lane, deadline_ms);
 	}

@@ -304,6 +304,73 @@ START_TEST(rest_of_a_large_value_goes_out_though_the_leader_hears_nothing)
 }
 END_TEST
 
+/* ---- a full queue ---- */
+
+#define QUEUE 4096
+
+/* Fill the queue with requests nobody waits for. */
+static void fill(struct cloak__lane *lane)
+{
+	static const struct bytes b = {GET, sizeof GET - 1};
+	struct cloak__job jobs[64];
+	size_t i, n;
+
+	for (n = 0; n < QUEUE; n += 64) {
+		for (i = 0; i < 64; i++)
+			jobs[i] =
+				(struct cloak__job){.replies = 1, .format = put_bytes, .user = &b};
+		cloak__lane_submit(lane, jobs, 64, now() + 5000);
+		ck_assert_uint_eq(jobs[63].life, 1);
+	}
+}
+
+START_TEST(caller_waits_for_room_in_the_queue_until_its_deadline)
+{
+	static const struct fake_step script[] = {FAKE_ACCEPT, FAKE_EXPECT(1), FAKE_SEND(FAKE_TIME),
+						  FAKE_PAUSE, FAKE_SERVE};
+	struct fake_redis *f = START(script);
+	struct cloak__lane *lane = lane_to(f);
+	struct caller late = {.lane = lane, .looks = -1, .ms = 100}, b = late;
+	pthread_t t;
+
+	meet_reset();
+	ck_assert_int_eq(ready(lane, 1, 5000, NULL), CLOAK_OK);
+	fill(lane);
+	call(&late);
+	ck_assert_int_eq(late.status, CLOAK_E_UNAVAILABLE);
+	ck_assert_ptr_nonnull(strstr(late.command.error.text, "too much is waiting"));
+	ck_assert_int_eq(late.command.maybe_sent, 0);
+	ck_assert_int_ge(late.took, 100);
+	ck_assert_int_lt(late.took, 3000);
+	/* one leads, one sleeps, at each look at the clock in turn: both get room when there is some */
+	late.ms = b.ms = 9000;
+	b.looks = _i;
+	atomic_store(&in_recv, 0);
+	t = thread(call, &late);
+	ck_assert(await(&in_recv, 1, 5000));
+	atomic_store(&in_sleep, 0);
+	{
+		pthread_t u = thread(call, &b);
+
+		while (atomic_load(&held) == 0 && atomic_load(&in_sleep) == 0)
+			(void)poll(NULL, 0, 1);
+		fake_redis_go(f);
+		join(t);
+		atomic_store(&go_on, 1);
+		join(u);
+	}
+	ck_assert_int_eq(late.status, CLOAK_OK);
+	ck_assert_str_eq((char *)late.command.reply[0].data, "k");
+	ck_assert_int_eq(b.status, CLOAK_OK);
+	ck_assert_str_eq((char *)b.command.reply[0].data, "k");
+	ck_assert_int_lt(b.took, 5000);
+	ck_assert_int_eq(fake_redis_accepted(f), 1);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+	ck_assert_int_eq(oom_live(), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *s = suite_create("race");
@@ -318,7 +385,8 @@ static Suite *make_suite(void)
 	t = tcase_create("breaks");
 	tcase_add_loop_test(t, connection_that_breaks_during_a_send, 0, 2);
 	suite_add_tcase(s, t);
-	t = tcase_create("full socket");
+	t = tcase_create("full");
+	tcase_add_loop_test(t, caller_waits_for_room_in_the_queue_until_its_deadline, 0, LOOKS);
 	tcase_add_test(t, rest_of_a_large_value_goes_out_though_the_leader_hears_nothing);
 	suite_add_tcase(s, t);
 	return s;
