@@ -54,11 +54,13 @@
 #define CROWD_SCALE 8     /* the mean of replies due is kept in eighths */
 #define ROOM_LOOK_MS 50   /* so often the writer of a full socket looks whether there is a leader */
 #define NO_WAIT INT64_MIN
+#define CLAIM (UINT64_C(1) << 63)
 
 struct cloak__lane {
 	struct cloak__lane_options o; /* o.conn.label points to label */
 	char label[LABEL_MAX];
-	_Atomic uint64_t process; /* the mark this is set up for; 0 while it is being set up */
+	_Atomic uint64_t
+		process; /* the mark this is set up for, or is being: CLAIM is in it then */
 	_Atomic uint32_t suspicions, vacant;
 
 	pthread_mutex_t mutex;
@@ -116,14 +118,17 @@ static int64_t left_of(int64_t now, int64_t deadline_ms)
 
 /* ---- lock, fork ---- */
 
+/* The fences keep the compiler from moving changes out from between the two marks. */
 static void lock(struct cloak__lane *lane)
 {
 	pthread_mutex_lock(&lane->mutex);
 	lane->locked = 1;
+	atomic_signal_fence(memory_order_seq_cst);
 }
 
 static void unlock(struct cloak__lane *lane)
 {
+	atomic_signal_fence(memory_order_seq_cst);
 	lane->locked = 0;
 	pthread_mutex_unlock(&lane->mutex);
 }
@@ -151,13 +156,16 @@ undo:
  * have held the mutex, in the middle of a change. */
 static void start_anew(struct cloak__lane *lane, uint64_t mark)
 {
+	struct cloak__conn *conn = lane->conn;
+
 	/* No byte may go out on what is still the parent's connection. */
 	cloak__transport_close(&lane->transport);
 	/* Commands in it belong to threads that do not exist here: they are not completed. What a
-	 * thread was changing is left as it is, and its memory with it. */
-	if (!lane->locked && lane->inside == 0)
-		cloak__conn_free(lane->conn);
+	 * thread was changing is left as it is, and its memory with it. It is freed once, also if
+	 * this is where the next child begins. */
 	lane->conn = NULL;
+	if (!lane->locked)
+		cloak__conn_free(conn);
 	lane->opening = lane->locked = lane->writing = lane->leading = lane->broken = 0;
 	lane->mid_batch = 0;
 	lane->inside = 0;
@@ -174,21 +182,22 @@ static void start_anew(struct cloak__lane *lane, uint64_t mark)
 	(void)init_waits(lane);
 }
 
-/* Make the lane this process's. Of several threads of a child one does it. */
+/* Make the lane this process's. Of several threads of a child one does it; a claim that it has inherited
+ * says that its parent was about to. */
 static void check_process(struct cloak__lane *lane)
 {
 	uint64_t self = cloak__process_mark();
 	uint64_t seen = atomic_load_explicit(&lane->process, memory_order_acquire);
 
 	while (seen != self) {
-		if (seen != 0 && atomic_compare_exchange_weak(&lane->process, &seen, 0)) {
+		if (seen == (self | CLAIM)) {
+			sched_yield();
+			seen = atomic_load(&lane->process);
+		} else if (atomic_compare_exchange_weak(&lane->process, &seen, self | CLAIM)) {
 			start_anew(lane, self);
 			atomic_store(&lane->process, self);
 			return;
 		}
-		if (seen == 0)
-			sched_yield();
-		seen = atomic_load(&lane->process);
 	}
 }
 
@@ -973,6 +982,7 @@ void cloak__lane_judge(struct cloak__lane *lane, uint32_t life, int guilty)
 
 int cloak__lane_is_suspect(struct cloak__lane *lane)
 {
+	check_process(lane);
 	return atomic_load_explicit(&lane->suspicions, memory_order_acquire) > 0;
 }
 

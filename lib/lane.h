@@ -58,8 +58,8 @@ cloak_status cloak__lane_ready(struct cloak__lane *lane, int needs_time, int64_t
  * and socket, not for replies. Whatever fails is the commands' answer; it may be there when this returns. */
 void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_t count,
 			int64_t deadline_ms);
-/* Wait until a submitted command is finished or the deadline has passed; then it is abandoned and
- * answered CLOAK_E_TIMEOUT (maybe_sent tells). */
+/* Wait, in the process that submitted it, until a command is finished or the deadline has passed; then it
+ * is abandoned and answered CLOAK_E_TIMEOUT (maybe_sent tells). */
 void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command,
 		      int64_t deadline_ms);
 

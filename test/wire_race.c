@@ -4,6 +4,7 @@
 #include "support/lanes.h"
 #include "support/oom.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -371,6 +372,130 @@ START_TEST(caller_waits_for_room_in_the_queue_until_its_deadline)
 }
 END_TEST
 
+/* ---- fork ---- */
+
+/* What a child says of itself, 0 for good; -1 when it says nothing in time and is ended. */
+static int verdict_of(pid_t pid)
+{
+	int64_t until = now() + 20000;
+	int status = 0;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (now() >= until) {
+			kill(pid, SIGKILL);
+			(void)waitpid(pid, &status, 0);
+			return -1;
+		}
+		(void)poll(NULL, 0, 1);
+	}
+	/* valgrind has a status of its own for what a child inherits and does not free */
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int works(struct cloak__lane *lane)
+{
+	struct cloak__command c;
+
+	return get(lane, &c, GET, 20000) == CLOAK_OK && strcmp((char *)c.reply[0].data, "k") == 0;
+}
+
+START_TEST(child_frees_the_connection_that_others_were_using) /* SEC-36 */
+{
+	static const struct fake_step script[] = {
+		FAKE_ACCEPT,    FAKE_EXPECT(1), FAKE_SEND(FAKE_TIME),
+		FAKE_EXPECT(2), FAKE_PAUSE,     FAKE_SEND("$1\r\nk\r\n"),
+		FAKE_SERVE};
+	struct fake_redis *f = START(script);
+	struct cloak__lane *lane = lane_to(f);
+	struct caller a = {.lane = lane, .looks = -1, .ms = 20000};
+	pthread_t leader;
+	pid_t pid;
+
+	meet_reset();
+	ck_assert_int_eq(ready(lane, 1, 5000, NULL), CLOAK_OK);
+	leader = thread(call, &a);
+	ck_assert(await(&in_recv, 1, 5000));
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		int verdict = works(lane) ? 0 : 1;
+
+		cloak__lane_free(lane);
+		_exit(oom_live() == 0 ? verdict : 2);
+	}
+	fake_redis_go(f);
+	ck_assert_int_eq(verdict_of(pid), 0);
+	join(leader);
+	ck_assert_int_eq(a.status, CLOAK_OK);
+	ck_assert(works(lane));
+	ck_assert_int_eq(fake_redis_accepted(f), 2);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+}
+END_TEST
+
+static struct cloak__lane *forked_lane;
+static int forked_verdict;
+
+/* In the midst of a child's start: it forks too. */
+static void fork_again(void *p)
+{
+	pid_t pid;
+
+	(void)p;
+	oom_watch_free(NULL);
+	pid = fork();
+	if (pid == 0)
+		_exit(works(forked_lane) ? 0 : 1);
+	forked_verdict = pid > 0 ? verdict_of(pid) : -2;
+}
+
+START_TEST(child_forked_while_its_parent_starts_anew_starts_anew_too) /* SEC-36 */
+{
+	static const struct fake_step script[] = {FAKE_SERVE};
+	struct fake_redis *f = START(script);
+	pid_t pid;
+
+	forked_lane = lane_to(f);
+	ck_assert(works(forked_lane));
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		forked_verdict = 3;
+		oom_watch_free(fork_again);
+		if (!works(forked_lane))
+			_exit(4);
+		_exit(forked_verdict);
+	}
+	ck_assert_int_eq(verdict_of(pid), 0);
+	ck_assert(works(forked_lane));
+	ck_assert_int_eq(fake_redis_accepted(f), 3);
+	cloak__lane_free(forked_lane);
+	fake_redis_stop(f);
+}
+END_TEST
+
+START_TEST(child_inherits_no_suspicion) /* SEC-36 */
+{
+	static const struct fake_step script[] = {FAKE_SERVE};
+	struct fake_redis *f = START(script);
+	struct cloak__lane *lane = lane_to(f);
+	pid_t pid;
+
+	ck_assert(works(lane));
+	cloak__lane_suspect(lane, 1);
+	ck_assert_int_eq(cloak__lane_is_suspect(lane), 1);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(cloak__lane_is_suspect(lane));
+	ck_assert_int_eq(verdict_of(pid), 0);
+	ck_assert_int_eq(cloak__lane_is_suspect(lane), 1);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *s = suite_create("race");
@@ -388,6 +513,11 @@ static Suite *make_suite(void)
 	t = tcase_create("full");
 	tcase_add_loop_test(t, caller_waits_for_room_in_the_queue_until_its_deadline, 0, LOOKS);
 	tcase_add_test(t, rest_of_a_large_value_goes_out_though_the_leader_hears_nothing);
+	suite_add_tcase(s, t);
+	t = tcase_create("fork");
+	tcase_add_test(t, child_frees_the_connection_that_others_were_using);
+	tcase_add_test(t, child_forked_while_its_parent_starts_anew_starts_anew_too);
+	tcase_add_test(t, child_inherits_no_suspicion);
 	suite_add_tcase(s, t);
 	return s;
 }
