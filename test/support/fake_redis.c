@@ -31,6 +31,7 @@ struct fake_redis {
 	int wake[2]; /* a byte in it ends the thread */
 	struct peer peers[CONNS_MAX];
 	int peer_count;
+	uint64_t random;
 
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
@@ -94,17 +95,38 @@ static void hang_up(struct peer *p)
 	p->len = 0;
 }
 
+/* A place for one more connection: a new one, else that of one that was closed. */
+static struct peer *free_peer(struct fake_redis *f)
+{
+	int i;
+
+	if (f->peer_count < CONNS_MAX)
+		return &f->peers[f->peer_count++];
+	for (i = 0; i < CONNS_MAX; i++) {
+		if (f->peers[i].fd < 0)
+			return &f->peers[i];
+	}
+	return NULL;
+}
+
 static int do_accept(struct fake_redis *f)
 {
+	struct peer *p;
 	int on = 1, fd;
 
-	if (f->peer_count == CONNS_MAX || wait_for(f, f->listener, POLLIN, -1) < 0)
+	if (wait_for(f, f->listener, POLLIN, -1) < 0)
 		return 0;
 	fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return 0;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	f->peers[f->peer_count++] = (struct peer){.fd = fd};
+	p = free_peer(f);
+	if (p == NULL) {
+		close(fd);
+		return 0;
+	}
+	p->fd = fd;
+	p->len = 0;
 	pthread_mutex_lock(&f->mutex);
 	f->accepted++;
 	pthread_mutex_unlock(&f->mutex);
@@ -285,13 +307,19 @@ static int do_await_close(struct fake_redis *f)
 static int reply_to(struct fake_redis *f, struct peer *p, const char *const args[2],
 		    const size_t lens[2], long argc)
 {
-	char head[32];
+	char head[32], text[1200];
 
 	if (lens[0] == 4 && memcmp(args[0], "TIME", 4) == 0)
 		return send_all(f, p, FAKE_TIME, sizeof FAKE_TIME - 1);
 	if (lens[0] == 4 && memcmp(args[0], "PING", 4) == 0)
 		return send_all(f, p, "+PONG\r\n", 7);
 	if (argc == 2 && lens[0] == 3 && memcmp(args[0], "GET", 3) == 0) {
+		if (lens[1] < 1024) {
+			int n = snprintf(text, sizeof text, "$%zu\r\n%.*s\r\n", lens[1],
+					 (int)lens[1], args[1]);
+
+			return send_all(f, p, text, (size_t)n);
+		}
 		snprintf(head, sizeof head, "$%zu\r\n", lens[1]);
 		return send_all(f, p, head, strlen(head)) && send_all(f, p, args[1], lens[1]) &&
 		       send_all(f, p, "\r\n", 2);
@@ -317,12 +345,31 @@ static int serve_peer(struct fake_redis *f, struct peer *p)
 	return 1;
 }
 
-static int do_serve(struct fake_redis *f)
+/* 0 to bound - 1. Source: Knuth, "The Art of Computer Programming" volume 2, 3.3.4, MMIX */
+static int at_random(struct fake_redis *f, int bound)
+{
+	f->random = f->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (int)((f->random >> 33) % (uint64_t)bound);
+}
+
+/* What a bad server does before it answers. */
+static void dawdle(struct fake_redis *f, const struct fake_step *s)
+{
+	int i = f->peer_count > 0 ? at_random(f, f->peer_count) : 0;
+
+	if (s->n > 0)
+		(void)wait_for(f, -1, 0, at_random(f, s->n + 1));
+	if (s->len > 0 && f->peer_count > 0 && at_random(f, (int)s->len) == 0)
+		hang_up(&f->peers[i]);
+}
+
+static int do_serve(struct fake_redis *f, const struct fake_step *s)
 {
 	struct pollfd p[CONNS_MAX + 2];
 	int i;
 
 	for (;;) {
+		dawdle(f, s);
 		p[0] = (struct pollfd){f->wake[0], POLLIN, 0};
 		p[1] = (struct pollfd){f->listener, POLLIN, 0};
 		for (i = 0; i < f->peer_count; i++) {
@@ -362,7 +409,7 @@ static int do_step(struct fake_redis *f, const struct fake_step *s)
 	case FAKE_OP_AWAIT_CLOSE:
 		return do_await_close(f);
 	default:
-		return do_serve(f);
+		return do_serve(f, s);
 	}
 }
 

@@ -39,7 +39,7 @@ enum {
 
 struct fake_step {
 	int op;
-	int n; /* EXPECT: arguments; SEND: bytes at a time; SLEEP: ms */
+	int n; /* EXPECT: arguments; SEND: bytes at a time; SLEEP, SERVE: ms */
 	const char *bytes;
 	size_t len;
 };
@@ -98,6 +98,13 @@ struct fake_step {
 #define FAKE_SERVE \
 	{ \
 		FAKE_OP_SERVE, 0, NULL, 0 \
+	}
+
+/* The same by a bad server: before each round of answers it waits 0 to ms milliseconds, and one round in
+ * `one_in` (0: none) it hangs up on a client instead. Runs of one program are alike. */
+#define FAKE_SERVE_BADLY(ms, one_in) \
+	{ \
+		FAKE_OP_SERVE, (ms), NULL, (one_in) \
 	}
 
 /* An answer to TIME: 1700000000.250000 */

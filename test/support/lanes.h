@@ -239,10 +239,16 @@ static inline cloak_status get(struct cloak__lane *lane, struct cloak__command *
 	return c->status;
 }
 
-/* The bytes of a GET of a key. */
-static inline void get_bytes(char *out, size_t cap, const char *key)
+/* The bytes of a GET of a key; how many. */
+static inline size_t get_bytes(char *out, size_t cap, const char *key)
 {
-	snprintf(out, cap, "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n", strlen(key), key);
+	size_t len = strlen(key), n;
+
+	n = (size_t)snprintf(out, cap, "*2\r\n$3\r\nGET\r\n$%zu\r\n", len);
+	ck_assert_uint_lt(n + len + 2, cap);
+	memcpy(out + n, key, len);
+	memcpy(out + n + len, "\r\n", 3);
+	return n + len + 2;
 }
 
 /* ---- threads ---- */
