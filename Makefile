@@ -76,7 +76,7 @@ RUN_fuzz =
 # Link flags of a mode that its compile flags do not carry.
 LDFLAGS_fuzz = -fsanitize=fuzzer,address,undefined
 
-THIRD = hiredis libsodium
+THIRD = hiredis libsodium openssl
 THIRD_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(THIRD) 2>/dev/null)
 THIRD_LIBS := $(shell $(PKG_CONFIG) --libs $(THIRD) 2>/dev/null)
 CHECK_CFLAGS := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
@@ -136,7 +136,7 @@ deps: ## install what building needs, by the system's packages
 
 build/have-libs:
 	$(Q)$(PKG_CONFIG) --exists $(THIRD) || { \
-		echo 'hiredis, libsodium or pkg-config is missing: run `make deps`' >&2; exit 1; }
+		echo 'hiredis, libsodium, openssl or pkg-config is missing: run `make deps`' >&2; exit 1; }
 	$(Q)mkdir -p $(@D) && touch $@
 
 # Rules of a mode. `flags` changes, and all is compiled again, when compiler or flags do.

@@ -95,8 +95,8 @@ CLOAK_API int32_t cloak_version_number(void);
 
 /** Tell whether this build of the library has a feature.
  *
- *  Known names in this release: "redis", "unix" and "memory", the storage schemes. Later releases
- *  add names, so a program can ask instead of comparing versions.
+ *  Known names in this release: "redis", "unix" and "memory", the storage schemes, and "tls".
+ *  Later releases add names, so a program can ask instead of comparing versions.
  *
  *  @param feature  [borrowed] name, NUL-terminated
  *  @return 1 if this build has it, else 0 (also for names not known)
@@ -124,7 +124,8 @@ typedef int32_t cloak_status;
 #define CLOAK_E_NOSPACE (-4)   /* the caller's buffer is too small; *len has the needed size */
 #define CLOAK_E_CONFIG \
 	(-5)                      /* an option, URI or key is wrong, or options contradict; or the
-				   * server has no database of that number */
+				   * server has no database of that number, or its certificate is
+				   * refused */
 #define CLOAK_E_TIMEOUT (-6)      /* the deadline passed; nothing was changed */
 #define CLOAK_E_IO (-7)           /* the connection broke; nothing was changed */
 #define CLOAK_E_PROTOCOL (-8)     /* the server answered something that makes no sense */
@@ -201,8 +202,13 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_set(cloak_config *config, con
 /** Set where the sessions live, and options, by a URI.
  *
  *    redis://[user:password@]host[:port][/db]    TCP; port 6379, db 0; IPv6 in brackets
+ *    rediss://[user:password@]host[:port][/db]   the same over TLS 1.2 or later; the options tls_...
  *    redis+unix:///path/of/socket[?db=n]         Unix socket
  *    memory:                                     this process only: for tests and single programs
+ *
+ *  With rediss:// the server's certificate must be signed by an authority of the system's store or
+ *  of `tls_ca_file`, and be for the host of the URI or for `tls_server_name`. Nothing but
+ *  `tls_insecure` turns that off.
  *
  *  Any option can follow as a query: redis://10.0.0.5/2?idle_timeout=1h&prefix=shop. User and
  *  password are percent-decoded (RFC 3986 section 2.1), so are query values and socket paths. The
@@ -343,7 +349,7 @@ typedef struct cloak_store cloak_store;
  *  @param out     [owned] cloak_store_close(); NULL unless CLOAK_OK
  *  @param err     why, on failure
  *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_CONFIG: no URI, no key to write, options that
- *          contradict; CLOAK_E_NOMEM
+ *          contradict, a file of the options tls_... that is missing or wrong; CLOAK_E_NOMEM
  *  @threads any   @since 0.1 */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_store_open(const cloak_config *config,
 						       cloak_store **out, cloak_error *err);

@@ -6,6 +6,7 @@
 
 static const struct cloak_backend *const backends[] = {
 	&cloak__backend_redis,
+	&cloak__backend_rediss,
 	&cloak__backend_redis_unix,
 	&cloak__backend_memory,
 };

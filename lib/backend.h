@@ -7,6 +7,7 @@
 #include "metrics.h"
 
 extern const struct cloak_backend cloak__backend_redis;
+extern const struct cloak_backend cloak__backend_rediss;
 extern const struct cloak_backend cloak__backend_redis_unix;
 extern const struct cloak_backend cloak__backend_memory;
 

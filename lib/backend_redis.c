@@ -6,6 +6,7 @@
 #include "mem.h"
 #include "router.h"
 #include "scripts.h"
+#include "transport_tls.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ struct redis {
 	struct cloak__clock clock;
 	struct cloak__router router;
 	struct shard shards[1];
+	struct cloak__tls_context *tls; /* NULL: without */
 	uint32_t spread;
 	size_t prefix_len;
 	struct cloak__buf get[2];            /* what stands before the name in GET and in PTTL */
@@ -573,6 +575,7 @@ static void redis_close(void *state)
 	for (i = 0; r->shards[0].lanes && i < r->spread + 1; i++)
 		cloak__lane_free(r->shards[0].lanes[i]);
 	cloak__free(r->shards[0].lanes);
+	cloak__tls_context_free(r->tls); /* after its connections */
 	cloak__buf_free(&r->get[0]);
 	cloak__buf_free(&r->get[1]);
 	cloak__free(r);
@@ -586,7 +589,18 @@ static int64_t env_clock(void *user, int32_t which)
 	return env->now_ms(env, which);
 }
 
-static cloak_status redis_open(const struct cloak_backend_env *env, void **out, cloak_error *err)
+static cloak_status open_tls(struct redis *r, cloak_error *err)
+{
+	struct cloak__tls_options o = {.ca_file = r->env->tls_ca_file,
+				       .cert_file = r->env->tls_cert_file,
+				       .key_file = r->env->tls_key_file,
+				       .insecure = r->env->tls_insecure};
+
+	return cloak__tls_context_new(&o, &r->tls, err);
+}
+
+static cloak_status open_with(const struct cloak_backend_env *env, int has_tls, void **out,
+			      cloak_error *err)
 {
 	struct cloak__lane_options o = {
 		.addr = {.path = env->path, .host = env->host, .port = env->port},
@@ -619,6 +633,10 @@ static cloak_status redis_open(const struct cloak_backend_env *env, void **out, 
 	r->shards[0].lanes = cloak__calloc(r->spread + 1, sizeof *r->shards[0].lanes);
 	if (!r->shards[0].lanes || make_get(r) != CLOAK_OK)
 		st = cloak__fail_nomem(err);
+	else if (has_tls)
+		st = open_tls(r, err);
+	o.addr.tls = r->tls;
+	o.addr.tls_name = env->tls_server_name;
 	for (i = 0; i < r->spread + 1 && st == CLOAK_OK; i++)
 		st = cloak__lane_new(&o, &r->shards[0].lanes[i], err);
 	if (st != CLOAK_OK) {
@@ -629,14 +647,25 @@ static cloak_status redis_open(const struct cloak_backend_env *env, void **out, 
 	return CLOAK_OK;
 }
 
-#define REDIS_BACKEND(name) \
+static cloak_status redis_open(const struct cloak_backend_env *env, void **out, cloak_error *err)
+{
+	return open_with(env, 0, out, err);
+}
+
+static cloak_status rediss_open(const struct cloak_backend_env *env, void **out, cloak_error *err)
+{
+	return open_with(env, 1, out, err);
+}
+
+#define REDIS_BACKEND(name, open_it) \
 	{ \
 		.size = sizeof(struct cloak_backend), .scheme = (name), \
-		.capabilities = CLOAK_BACKEND_CAP_BLOCKING, .open = redis_open, \
+		.capabilities = CLOAK_BACKEND_CAP_BLOCKING, .open = (open_it), \
 		.close = redis_close, .submit = redis_submit, .wait = redis_wait, \
 		.cancel = redis_cancel, .suspect = redis_suspect, .judge = redis_judge, \
 		.metrics_at = redis_metrics_at, \
 	}
 
-const struct cloak_backend cloak__backend_redis = REDIS_BACKEND("redis");
-const struct cloak_backend cloak__backend_redis_unix = REDIS_BACKEND("redis+unix");
+const struct cloak_backend cloak__backend_redis = REDIS_BACKEND("redis", redis_open);
+const struct cloak_backend cloak__backend_rediss = REDIS_BACKEND("rediss", rediss_open);
+const struct cloak_backend cloak__backend_redis_unix = REDIS_BACKEND("redis+unix", redis_open);

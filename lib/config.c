@@ -158,7 +158,7 @@ static cloak_status where_unix(const struct cloak__uri *uri, struct where *where
 static cloak_status find_where(struct cloak__settings *s, const struct cloak__uri *uri,
 			       char host[256], struct where *where, cloak_error *err)
 {
-	if (strcmp(uri->scheme, "redis") == 0)
+	if (strcmp(uri->scheme, "redis") == 0 || strcmp(uri->scheme, "rediss") == 0)
 		return where_redis(s, uri, host, where, err);
 	if (strcmp(uri->scheme, "redis+unix") == 0)
 		return where_unix(uri, where, err);
@@ -169,13 +169,12 @@ static cloak_status find_where(struct cloak__settings *s, const struct cloak__ur
 	}
 	/* user:password@host without a scheme: the "scheme" is the user */
 	if (strchr(uri->path, '@') != NULL)
-		return cloak__fail(
-			err, CLOAK_E_UNSUPPORTED,
-			"uri: it begins with no scheme of this build (redis, redis+unix, "
-			"memory)");
+		return cloak__fail(err, CLOAK_E_UNSUPPORTED,
+				   "uri: it begins with no scheme of this build (redis, rediss, "
+				   "redis+unix, memory)");
 	return cloak__fail(err, CLOAK_E_UNSUPPORTED,
-			   "uri: the scheme \"%.32s\" is not in this build (redis, redis+unix, "
-			   "memory)",
+			   "uri: the scheme \"%.32s\" is not in this build (redis, rediss, "
+			   "redis+unix, memory)",
 			   uri->scheme);
 }
 
@@ -245,6 +244,30 @@ void cloak__config_cookie(const struct cloak_config *config, struct cloak__cooki
 	out->max_age_s = (s->cookie_max_age_ms + 999) / 1000;
 }
 
+/* Options that would do nothing are refused: who set them believes that they do. */
+static cloak_status check_tls(const struct cloak__settings *s, cloak_error *err)
+{
+	const char *set = s->tls_ca_file[0] != '\0'       ? "tls_ca_file"
+			  : s->tls_cert_file[0] != '\0'   ? "tls_cert_file"
+			  : s->tls_key_file[0] != '\0'    ? "tls_key_file"
+			  : s->tls_server_name[0] != '\0' ? "tls_server_name"
+			  : s->tls_insecure               ? "tls_insecure"
+							  : NULL;
+
+	if (set != NULL && strncmp(s->scheme, "rediss", 6) != 0)
+		return cloak__fail(err, CLOAK_E_CONFIG,
+				   "%s: there is no TLS with %s:, but with rediss:", set,
+				   s->scheme);
+	if ((s->tls_cert_file[0] != '\0') != (s->tls_key_file[0] != '\0'))
+		return cloak__fail(err, CLOAK_E_CONFIG,
+				   "%s: tls_cert_file and tls_key_file go together",
+				   s->tls_cert_file[0] != '\0' ? "tls_cert_file" : "tls_key_file");
+	if (s->tls_server_name[0] == '.')
+		return cloak__fail(err, CLOAK_E_CONFIG,
+				   "tls_server_name: a server's name begins with no dot");
+	return CLOAK_OK;
+}
+
 cloak_status cloak__config_check(const struct cloak_config *config, cloak_error *err)
 {
 	struct cloak__cookie_options cookie;
@@ -260,6 +283,9 @@ cloak_status cloak__config_check(const struct cloak_config *config, cloak_error 
 		return cloak__fail(
 			err, CLOAK_E_CONFIG,
 			"replicas_timeout_ms must be less than timeout, which bounds it");
+	cloak_status status = check_tls(&config->settings, err);
+	if (status != CLOAK_OK)
+		return status;
 	cloak__config_cookie(config, &cookie);
 	return cloak__cookie_check(&cookie, err);
 }

@@ -16,10 +16,11 @@ struct cloak__settings {
 
 	/* the property table's fields */
 	char *prefix, *username, *password, *client_name;
+	char *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_server_name;
 	char *cookie_name, *cookie_path, *cookie_domain;
 	int64_t db, timeout_ms, connect_timeout_ms, idle_ms, absolute_ms, touch_percent, max_size,
 		memory_limit, cookie_max_age_ms, lanes, replicas, replicas_timeout_ms;
-	int64_t cookie_same_site, cookie_secure, cookie_partitioned;
+	int64_t tls_insecure, cookie_same_site, cookie_secure, cookie_partitioned;
 };
 
 struct cloak_config {
@@ -31,7 +32,7 @@ struct cloak_config {
 
 /* A copy for a store to keep; NULL: out of memory. */
 struct cloak_config *cloak__config_copy(const struct cloak_config *config);
-/* What cloak_store_open() refuses: no URI, no key to write, cookie options that contradict. */
+/* What cloak_store_open() refuses: no URI, no key to write, options that contradict. */
 cloak_status cloak__config_check(const struct cloak_config *config, cloak_error *err);
 /* The cookie options, borrowed from the config. */
 void cloak__config_cookie(const struct cloak_config *config, struct cloak__cookie_options *out);

@@ -32,6 +32,7 @@
 #define OUTPUT_KEEP (256u << 10) /* a buffer grown beyond is given back */
 /* An answer to TIME that took longer says little about now; it is asked for again. */
 #define TIME_SLOW_MS 1000
+#define TLS_ALERT 0x15 /* a record's first byte: RFC 8446 section 5.1 */
 
 enum { ENTRY_AUTH, ENTRY_SELECT, ENTRY_NAME, ENTRY_TIME, ENTRY_WAIT, ENTRY_COMMAND };
 
@@ -632,6 +633,11 @@ static cloak_status input_slice(struct cloak__conn *c, const void *p, size_t len
 	}
 	if (status == CLOAK_E_NOMEM)
 		return cloak__fail_nomem(err);
+	if (status != CLOAK_NOT_FOUND && c->state != CLOAK__CONN_READY &&
+	    *(const uint8_t *)p == TLS_ALERT)
+		return cloak__fail(err, CLOAK_E_CONFIG,
+				   "%s: it answers in TLS: rediss:// speaks it, redis:// does not",
+				   c->options.label);
 	if (status != CLOAK_NOT_FOUND)
 		return nonsense(c, cloak__resp_reason(c->resp), err);
 	if (cloak__resp_pending(c->resp) > 0 &&

@@ -9,11 +9,15 @@
 
 #include <poll.h>
 
-/* Where to connect. */
+struct cloak__tls_context;
+
+/* Where to connect. TLS, if any, begins when that is done. */
 struct cloak__addr {
 	const char *path; /* Unix socket, or "" */
 	const char *host; /* name or numeric address */
 	int32_t port;
+	const struct cloak__tls_context *tls; /* NULL: without TLS */
+	const char *tls_name; /* what the certificate is for; NULL or "": the host */
 };
 
 struct cloak__dial_options {

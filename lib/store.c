@@ -43,6 +43,11 @@ static void fill_env(struct cloak_store *store)
 	env->lanes = (int32_t)s->lanes;
 	env->replicas = (int32_t)s->replicas;
 	env->replicas_timeout_ms = s->replicas_timeout_ms;
+	env->tls_ca_file = s->tls_ca_file;
+	env->tls_cert_file = s->tls_cert_file;
+	env->tls_key_file = s->tls_key_file;
+	env->tls_server_name = s->tls_server_name;
+	env->tls_insecure = (int32_t)s->tls_insecure;
 }
 
 cloak_status cloak__store_open_with(const struct cloak_config *config,

@@ -7,15 +7,24 @@
 #include "dial.h"
 #include "report.h"
 
+struct cloak__tls;
+
 /* A connection; fd is -1 unless it is connected. Every call is non-blocking but those that take a
- * moment to wait until. Sockets are CLOEXEC and raise no SIGPIPE. TLS will be a second
- * implementation behind the same calls. */
+ * moment to wait until. Sockets are CLOEXEC and raise no SIGPIPE. With TLS the calls are the same, and
+ * may give *got 0 though something has come: a part of a record, or what is for TLS itself. */
 struct cloak__transport {
 	int fd;
 	int recv_timeout_ms;      /* what SO_RCVTIMEO is set to; 0: not set */
 	struct cloak__dial *dial; /* while it is connecting; else NULL */
 	/* of the host's name; kept from one connection to the next, for it is always the same */
 	struct cloak__resolver resolver;
+	uint8_t silent; /* the server has said nothing yet, without TLS and by TCP */
+	/* from begin until it is connected */
+	struct cloak__addr addr;
+	const struct cloak__clock *clock;
+	int64_t deadline_ms;
+	struct cloak__tls *tls; /* NULL: without */
+	void *session;          /* of TLS, to be resumed; kept like what is known of the name */
 };
 
 void cloak__transport_init(struct cloak__transport *t);
@@ -29,12 +38,13 @@ cloak_status cloak__transport_begin(struct cloak__transport *t, const struct clo
 /* Go on with it until until_ms at the latest, which may be past: nothing waits then. CLOAK_OK: it is
  * connected. CLOAK_E_TIMEOUT: not yet, call again (err is left alone). Else it is closed:
  * CLOAK_E_UNAVAILABLE (refused, no such socket, unreachable, backlog full, name unknown, the
- * deadline has passed), CLOAK_E_IO, CLOAK_E_NOMEM. The message names the address and the cause, of
- * each address where a name has several. */
+ * deadline has passed), CLOAK_E_IO, CLOAK_E_NOMEM; with TLS also CLOAK_E_CONFIG, CLOAK_E_AUTH and
+ * CLOAK_E_PROTOCOL, as cloak__tls_handshake() has them. The message names the address and the cause,
+ * of each address where a name has several. */
 cloak_status cloak__transport_connect(struct cloak__transport *t, int64_t until_ms,
 				      cloak_error *err);
-/* Close the socket at once, in any state; nothing is sent. What is known of the name is kept for the
- * next connection. */
+/* Close the socket at once, in any state; nothing is sent. What is known of the name, and a session
+ * of TLS, are kept for the next connection. */
 void cloak__transport_close(struct cloak__transport *t);
 /* Close it for good. */
 void cloak__transport_free(struct cloak__transport *t);

@@ -355,6 +355,7 @@ static const struct {
 	{"redis://[::1]:7000/2", "redis", "::1", "", "", "", 7000, 2},
 	{"redis://:p%40s%2Fs@h", "redis", "h", "", "", "p@s/s", 6379, 0},
 	{"redis://u%3a:p@h/3?db=4", "redis", "h", "", "u:", "p", 6379, 4},
+	{"rediss://u:p@h/3?tls_server_name=n", "rediss", "h", "", "u", "p", 6379, 3},
 	{"redis+unix:///run/r.sock", "redis+unix", "", "/run/r.sock", "", "", 0, 0},
 	{"redis+unix://u:p@/run/r%20s?db=9", "redis+unix", "", "/run/r s", "u", "p", 0, 9},
 	{"memory:", "memory", "", "", "", "", 0, 0},
@@ -449,7 +450,8 @@ START_TEST(set_uri_refuses_as_a_whole_and_repeats_no_secret)
 		{"memory://zuser@", CLOAK_E_CONFIG},
 		{"memory:///", CLOAK_E_CONFIG},
 		{"zuser:zpass@h", CLOAK_E_UNSUPPORTED},
-		{"rediss://zuser:zpass@h", CLOAK_E_UNSUPPORTED},
+		{"redisss://zuser:zpass@h", CLOAK_E_UNSUPPORTED},
+		{"rediss://zuser:zpass@h:0", CLOAK_E_CONFIG},
 		{"redis-ring://zuser:zpass@a,b", CLOAK_E_UNSUPPORTED},
 	};
 	const struct cloak__settings *s = &config->settings;
@@ -474,11 +476,10 @@ START_TEST(set_uri_refuses_as_a_whole_and_repeats_no_secret)
 }
 END_TEST
 
-/* SEC-31: this release has no TLS, and says so instead of connecting without it. */
 START_TEST(set_uri_names_the_scheme_it_does_not_have)
 {
-	ck_assert_int_eq(set_uri("rediss://h"), CLOAK_E_UNSUPPORTED);
-	ck_assert_ptr_nonnull(strstr(err.text, "\"rediss\""));
+	ck_assert_int_eq(set_uri("redisss://h"), CLOAK_E_UNSUPPORTED);
+	ck_assert_ptr_nonnull(strstr(err.text, "\"redisss\""));
 	ck_assert_str_eq(config->settings.scheme, "");
 }
 END_TEST
@@ -716,7 +717,7 @@ START_TEST(property_at_lists_options_that_can_be_set_to_their_default)
 		if (p.secret)
 			ck_assert_str_eq(p.name, "password");
 	}
-	ck_assert_uint_eq(count, 22);
+	ck_assert_uint_eq(count, 27);
 	ck_assert_uint_eq(secrets, 1);
 	ck_assert_int_eq(s->absolute_ms, fresh.absolute_ms);
 	ck_assert_str_eq(s->cookie_name, fresh.cookie_name);

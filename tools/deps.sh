@@ -41,6 +41,7 @@ for group in "$@"; do
 	need pkg-config has pkg-config
 	need libhiredis-dev has_lib hiredis
 	need libsodium-dev has_lib libsodium
+	need libssl-dev has_lib openssl
 	case $group in
 	build) ;;
 	test)

@@ -115,6 +115,10 @@ struct cloak_backend_env {
 	int32_t lanes; /* connections for each shard, one for bulk apart */
 	int32_t replicas;
 	int64_t replicas_timeout_ms;
+	const char *tls_ca_file; /* "" for the system's store */
+	const char *tls_cert_file, *tls_key_file;
+	const char *tls_server_name; /* "" for the host */
+	int32_t tls_insecure;
 };
 
 enum { CLOAK_LANE_IDLE = 0, CLOAK_LANE_CONNECTING, CLOAK_LANE_READY, CLOAK_LANE_BACKOFF };
@@ -140,7 +144,7 @@ struct cloak_lane_metrics {
 
 struct cloak_backend {
 	uint32_t size;
-	const char *scheme; /* "redis", "redis+unix", "memory" */
+	const char *scheme; /* "redis", "rediss", "redis+unix", "memory" */
 	uint32_t capabilities;
 
 	cloak_status (*open)(const struct cloak_backend_env *env, void **out, cloak_error *err);

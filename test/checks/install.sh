@@ -38,7 +38,7 @@ build() { # build NAME COMPILER... : shared and static, run, and see what it was
 		LD_LIBRARY_PATH=$prefix/lib "$tmp/$name" || fail "$name, shared: exit status $?"
 		readelf -d "$tmp/$name" | grep -q 'NEEDED.*libcloakroom\.so\.[0-9]*\]' ||
 			fail "$name, shared: does not need libcloakroom.so.N"
-		readelf -d "$tmp/$name" | grep 'NEEDED.*lib\(hiredis\|sodium\)' &&
+		readelf -d "$tmp/$name" | grep 'NEEDED.*lib\(hiredis\|sodium\|ssl\|crypto\)' &&
 			fail "$name, shared: linked to a private library"
 	else
 		fail "$name, shared: does not build"
