@@ -1,4 +1,4 @@
-/* T3 live: the contract, kept by a real Redis over TCP and over a Unix socket */
+/* T3 live: the contract, kept by a real Redis over TCP, TLS and a Unix socket */
 /* SPDX-License-Identifier: MIT */
 #include "support/check_main.h"
 #include "support/contract.h"
@@ -7,17 +7,20 @@
 #include <stdio.h>
 
 static struct redis_server *server;
-static char tcp_uri[64], unix_uri[128];
+static char tcp_uri[64], unix_uri[128], tls_uri[192];
 static const struct contract_place places[] = {{.uri = tcp_uri, .shared = 1},
-					       {.uri = unix_uri, .shared = 1}};
+					       {.uri = unix_uri, .shared = 1},
+					       {.uri = tls_uri, .shared = 1}};
 
 static void setup(void)
 {
-	struct redis_options options = {.tcp = 1};
+	struct redis_options options = {.tcp = 1, .tls = 1};
 
 	server = redis_server_start(&options);
 	ck_assert_ptr_nonnull(server);
 	snprintf(tcp_uri, sizeof tcp_uri, "redis://127.0.0.1:%d", server->port);
+	snprintf(tls_uri, sizeof tls_uri, "rediss://127.0.0.1:%d?tls_ca_file=%s/ca.crt",
+		 server->tls_port, server->dir);
 	snprintf(unix_uri, sizeof unix_uri, "redis+unix://%s", server->socket_path);
 }
 
@@ -28,7 +31,7 @@ static void teardown(void)
 
 static Suite *make_suite(void)
 {
-	return contract_suite("live_contract", places, 2, setup, teardown);
+	return contract_suite("live_contract", places, 3, setup, teardown);
 }
 
 CLOAK_CHECK_MAIN(make_suite)

@@ -1,6 +1,7 @@
 /* T0 test support: a real redis-server for one test or one suite */
 /* SPDX-License-Identifier: MIT */
 #include "redis_server.h"
+#include "certificates.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -223,6 +224,29 @@ static void put(char *message, size_t *len, const char *text)
 	}
 }
 
+/* The paths are absolute: relative ones are not found after --dir. */
+static void put_tls(char *message, size_t *len, const struct redis_server *s)
+{
+	static const char *const files[][2] = {{"--tls-cert-file", "server.crt"},
+					       {"--tls-key-file", "server.key"},
+					       {"--tls-ca-cert-file", "ca.crt"}};
+	char text[160];
+	size_t i;
+
+	if (s->tls_port == 0)
+		return;
+	snprintf(text, sizeof text, "%d", s->tls_port);
+	put(message, len, "--tls-port");
+	put(message, len, text);
+	put(message, len, "--tls-auth-clients");
+	put(message, len, "no");
+	for (i = 0; i < sizeof files / sizeof *files; i++) {
+		snprintf(text, sizeof text, "%s/%s", s->dir, files[i][1]);
+		put(message, len, files[i][0]);
+		put(message, len, text);
+	}
+}
+
 static int launch(struct redis_server *s, const char *const *extra)
 {
 	char message[MESSAGE_MAX], program[1024], number[16];
@@ -263,6 +287,7 @@ static int launch(struct redis_server *s, const char *const *extra)
 		put(message, &len, "--requirepass");
 		put(message, &len, s->password);
 	}
+	put_tls(message, &len, s);
 	for (; extra && *extra; extra++)
 		put(message, &len, *extra);
 	return keeper_ask(s, message, len) && s->pid > 0;
@@ -360,10 +385,11 @@ struct redis_server *redis_server_start(const struct redis_options *options)
 		options = &plain;
 	s->keeper_fd = -1;
 	snprintf(s->password, sizeof s->password, "%s", options->password ? options->password : "");
-	if (!start_keeper(s))
+	if (!start_keeper(s) || (options->tls && !certificates_make(s->dir)))
 		goto fail;
-	for (tries = 0; tries < (options->tcp ? 5 : 1); tries++) {
+	for (tries = 0; tries < (options->tcp || options->tls ? 5 : 1); tries++) {
 		s->port = options->tcp ? free_port() : 0;
+		s->tls_port = options->tls ? free_port() : 0;
 		if (!launch(s, options->extra))
 			goto fail;
 		if (wait_ready(s, 1))
