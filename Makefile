@@ -21,6 +21,7 @@ PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
 DESTDIR ?=
 # V=1 shows the commands
 V ?= 0
@@ -34,6 +35,7 @@ T ?= 60
 override PREFIX := $(or $(PREFIX),/usr/local)
 override LIBDIR := $(or $(LIBDIR),$(PREFIX)/lib)
 override INCLUDEDIR := $(or $(INCLUDEDIR),$(PREFIX)/include)
+override MANDIR := $(or $(MANDIR),$(PREFIX)/share/man)
 
 STD = -std=c11 -D_GNU_SOURCE
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
@@ -126,10 +128,11 @@ suites = $(addprefix build/$1/,$2)
 
 # ---- build --------------------------------------------------------------------------------------
 
-.PHONY: all lib examples deps
-all: lib examples ## build the libraries and the examples (the default)
+.PHONY: all lib examples man deps
+all: lib examples man ## build the libraries, the examples and the man pages (the default)
 lib: $(A) $(SO) build/release/$(SONAME) build/release/libcloakroom.so ## build the libraries
 examples: $(EXAMPLES) ## build the examples
+man: build/man/man7/cloakroom.7 ## build the man pages, in build/man
 
 deps: ## install what building needs, by the system's packages
 	$(Q)tools/deps.sh build
@@ -225,11 +228,18 @@ $(FUZZ:%=build/asan/%): %: %.o build/asan/test/fuzz/replay.o build/asan/libsuppo
 	$(Q)$(CC) $(CFLAGS_asan) $(LDFLAGS) $(WRAP) -pthread -o $@ \
 		-Wl,--whole-archive $^ -Wl,--no-whole-archive $(CHECK_LIBS) $(THIRD_LIBS)
 
-# prints the tables of options, metrics and events for README.md
+# prints the tables of options, metrics and events for README.md and for cloakroom.7
 OPTIONS = build/release/tools/options
 $(OPTIONS): %: %.o $(A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_release) $(LDFLAGS) -pthread -o $@ $^ $(THIRD_LIBS)
+
+# One page for each exported function, and two on all. What each is made of is said in man.sh.
+MAN = $(patsubst %,man3/%.3,$(shell sed -n 's/^\t*\(cloak_[a-z0-9_]*\);$$/\1/p' \
+	lib/cloakroom.map)) man3/cloakroom.3 man7/cloakroom.7
+build/man/man7/cloakroom.7: include/cloakroom.h examples/minimal.c $(wildcard tools/man/*) $(OPTIONS)
+	$(call say,MAN,build/man)
+	$(Q)tools/man/man.sh build/man $(OPTIONS)
 
 .PHONY: tests FORCE
 tests: $(call suites,test,$(SUITES)) ## build the test programs
@@ -241,7 +251,7 @@ FORCE:
 # ---- install ------------------------------------------------------------------------------------
 
 .PHONY: install uninstall
-install: lib ## install into PREFIX (/usr/local), LIBDIR; DESTDIR= stages
+install: lib man ## install into PREFIX (/usr/local), LIBDIR, MANDIR; DESTDIR= stages
 	$(Q)install -d '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(LIBDIR)/pkgconfig'
 	$(Q)install -m 644 include/cloakroom.h '$(DESTDIR)$(INCLUDEDIR)/cloakroom.h'
 	$(Q)install -m 644 $(A) '$(DESTDIR)$(LIBDIR)/libcloakroom.a'
@@ -253,6 +263,9 @@ install: lib ## install into PREFIX (/usr/local), LIBDIR; DESTDIR= stages
 		-e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
 		pkgconfig/cloakroom.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/cloakroom.pc'
 	$(Q)chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/cloakroom.pc'
+	$(Q)install -d '$(DESTDIR)$(MANDIR)/man3' '$(DESTDIR)$(MANDIR)/man7'
+	$(Q)for f in $(MAN); do \
+		install -m 644 build/man/$$f '$(DESTDIR)$(MANDIR)'/$$f || exit; done
 	$(call say,INSTALLED,$(DESTDIR)$(PREFIX))
 
 uninstall: ## remove what install put there, given the same settings
@@ -260,6 +273,7 @@ uninstall: ## remove what install put there, given the same settings
 	$(Q)rm -f '$(DESTDIR)$(LIBDIR)/libcloakroom.a' '$(DESTDIR)$(LIBDIR)/libcloakroom.so'
 	$(Q)rm -f '$(DESTDIR)$(LIBDIR)/$(SONAME)' '$(DESTDIR)$(LIBDIR)/$(REALNAME)'
 	$(Q)rm -f '$(DESTDIR)$(LIBDIR)/pkgconfig/cloakroom.pc'
+	$(Q)for f in $(MAN); do rm -f '$(DESTDIR)$(MANDIR)'/$$f; done
 
 # ---- check --------------------------------------------------------------------------------------
 # A check is made of parts. run/NAME runs one and leaves a note of what passed and failed in
@@ -275,12 +289,13 @@ $(Q)rm -rf build/notes/$1
 $(Q)test/run.sh -t build/notes/$1 $2
 endef
 
-STATIC = check-layers check-symbols check-docs check-readme check-install check-security \
-	check-banned check-events check-format check-demo check-selftest
+STATIC = check-layers check-symbols check-docs check-man check-readme check-install \
+	check-security check-banned check-events check-format check-demo check-selftest
 CMD_check-demo = bash test/checks/demo.sh build/release
 CMD_check-layers = sh test/checks/layers.sh
 CMD_check-symbols = sh test/checks/symbols.sh $(SO)
 CMD_check-docs = sh test/checks/docs.sh
+CMD_check-man = sh test/checks/man.sh $(SO) $(OPTIONS)
 CMD_check-readme = sh test/checks/readme.sh $(OPTIONS)
 CMD_check-install = env MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
 	sh test/checks/install.sh
@@ -309,6 +324,7 @@ uniq = $(if $1,$(firstword $1) $(call uniq,$(filter-out $(firstword $1),$1)))
 check-layers: ## includes go downwards only, third-party headers stay at home
 check-symbols: ## header, version script and shared library export the same
 check-docs: ## every exported function is documented in full
+check-man: ## the man pages show what the library exports, and as the header does
 check-readme: ## tables, program, links and targets in README.md are right
 check-install: ## install, build against it, uninstall
 check-security: ## which security requirements have a test
@@ -319,8 +335,9 @@ check-demo: ## the demo, interrupted at many moments, leaves nothing behind
 check-selftest: ## each of these checks can fail
 
 check-symbols run/check-symbols: $(SO)
+check-man run/check-man: $(SO) $(OPTIONS)
 check-readme run/check-readme: $(OPTIONS)
-check-install run/check-install: lib
+check-install run/check-install: lib man
 check-demo run/check-demo: $(EXAMPLES)
 check-selftest run/check-selftest: lib $(OPTIONS)
 

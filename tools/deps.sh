@@ -50,6 +50,7 @@ for group in "$@"; do
 		need g++ has g++
 		need clang has clang
 		need clang-format has clang-format
+		need mandoc has mandoc
 		;;
 	fuzz)
 		need check has_lib check

@@ -23,7 +23,7 @@ run_make() {
 }
 
 prefix=$tmp/prefix
-run_make install PREFIX="$prefix" LIBDIR= INCLUDEDIR= DESTDIR=
+run_make install PREFIX="$prefix" LIBDIR= INCLUDEDIR= MANDIR= DESTDIR=
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
 version=$("$PKG_CONFIG" --modversion cloakroom) || bad=1
 flags="-Wall -Wextra -Wpedantic -Werror -DVERSION=\"$version\" $("$PKG_CONFIG" --cflags cloakroom)" || bad=1
@@ -65,24 +65,30 @@ readelf -d "$prefix/lib/libcloakroom.so" >"$tmp/elf"
 grep -q 'SONAME.*\[libcloakroom\.so\.[0-9]*\]' "$tmp/elf" || fail "soname is wrong"
 grep -q NODELETE "$tmp/elf" || fail "the library could be unloaded under its threads' feet"
 grep -q BIND_NOW "$tmp/elf" || fail "not linked with -z now"
-run_make uninstall PREFIX="$prefix" LIBDIR= INCLUDEDIR= DESTDIR=
+run_make uninstall PREFIX="$prefix" LIBDIR= INCLUDEDIR= MANDIR= DESTDIR=
 find "$prefix" ! -type d | sed 's/$/: left by uninstall/' | grep . && bad=1
 
 stage=$tmp/stage
-run_make install DESTDIR="$stage" PREFIX=/opt/x LIBDIR=/opt/x/lib64 INCLUDEDIR=
+run_make install DESTDIR="$stage" PREFIX=/opt/x LIBDIR=/opt/x/lib64 INCLUDEDIR= MANDIR=
 so=$(echo "$version" | cut -d. -f1)
-cat >"$tmp/expected" <<END
+{
+	cat <<END
 ./opt/x/include/cloakroom.h
 ./opt/x/lib64/libcloakroom.a
 ./opt/x/lib64/libcloakroom.so
 ./opt/x/lib64/libcloakroom.so.$so
 ./opt/x/lib64/libcloakroom.so.$version
 ./opt/x/lib64/pkgconfig/cloakroom.pc
+./opt/x/share/man/man3/cloakroom.3
+./opt/x/share/man/man7/cloakroom.7
 END
+	nm -D --defined-only build/release/libcloakroom.so |
+		sed -n 's|.* T \(cloak_[a-z0-9_]*\)@.*|./opt/x/share/man/man3/\1.3|p'
+} | LC_ALL=C sort >"$tmp/expected"
 (cd "$stage" && find . ! -type d | LC_ALL=C sort) | diff "$tmp/expected" - || fail "installed files differ"
 grep -n "$stage" "$stage/opt/x/lib64/pkgconfig/cloakroom.pc" && fail "cloakroom.pc names DESTDIR"
 grep -q '^libdir=${prefix}/lib64$' "$stage/opt/x/lib64/pkgconfig/cloakroom.pc" ||
 	fail "cloakroom.pc: libdir is not LIBDIR"
-run_make uninstall DESTDIR="$stage" PREFIX=/opt/x LIBDIR=/opt/x/lib64 INCLUDEDIR=
+run_make uninstall DESTDIR="$stage" PREFIX=/opt/x LIBDIR=/opt/x/lib64 INCLUDEDIR= MANDIR=
 find "$stage" ! -type d | sed 's/$/: left by uninstall/' | grep . && bad=1
 exit $bad

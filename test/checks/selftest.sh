@@ -81,6 +81,23 @@ plant $h 's|^/\*\* Free the handle|/** Frees the handle|' 'not imperative' docs
 plant $h 's|^CLOAK_API void cloak_session_free|\n&|' 'no /.. comment right before' docs
 plant $h 's|@param session  \[consumed\]|@return nothing\n *  &|' 'but it is void' docs
 
+plant $h 's|@param session  \[consumed\]|@parm session  [consumed]|' \
+	'h:[0-9]+: cloak_session_free: no tag is written so: @parm' man "$so" "$options"
+plant $h 's|^ \*  @param session  \[consumed\]|  &|' 'each line begins with' man "$so" "$options"
+plant $h 's|Send the cookie of cloak_cookie_expire()|Send that of cloak_cookie_end()|' \
+	'cloak_cookie_end.. is not in the header' man "$so" "$options"
+plant $h 's|as said above for all setters|& `|' 'backtick' man "$so" "$options"
+plant $h 's|^/\* The four setters|/** The four setters|' 'neither a function nor a type' man "$so" "$options"
+plant $h '/^\/\*\* Remove an attribute/,/^CLOAK_API/d' 'cloak_session_unset: exported, but has no' man "$so" "$options"
+plant $h 's/^\(CLOAK_API.* cloak_session\)_unset(/\1_remove(/' \
+	'cloak_session_remove: has a man page, but is not' man "$so" "$options"
+pages=tools/man/pages.awk
+plant $pages 's/list\[i\] "\\""/"int x\\""/' 'prototypes of the header .* differ' man "$so" "$options"
+plant $pages 's/\.It Xr " functions\[j\] /.It Xr cloak_x" /' 'cloakroom.3 does not list' man "$so" "$options"
+plant tools/man/cloakroom.7.in 's/^\.Xr cloakroom 3$/.Xr cloak_nothing 3/' 'no such page' man "$so" "$options"
+command -v mandoc >/dev/null 2>&1 &&
+	plant tools/man/cloakroom.7.in 's/^\.Sh PROMISES/&\n.Zz/' 'unknown macro' man "$so" "$options"
+
 plant README.md '/<!-- options begin/,/<!-- options end/s/idle_timeout/idle_time/' 'make readme' readme "$options"
 plant README.md '/<!-- quickstart begin/,/<!-- quickstart end/s/int main/int Main/' 'make readme' readme "$options"
 plant README.md '/<!-- options end -->/d' 'markers' readme "$options"
