@@ -68,6 +68,15 @@ function plain(text)
 		flush()
 }
 
+# Text in which nothing is a name.
+function plainly(text,    n, i, w)
+{
+	n = split(text, w, " ")
+	for (i = 1; i <= n; i++)
+		plain(w[i])
+	flush()
+}
+
 # One word of running text. A name in it becomes a macro line; brackets and stops beside it are
 # arguments of that line, anything else is tied to it by Ns.
 function word(text,    macro, before, after, line, stops)

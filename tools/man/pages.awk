@@ -184,25 +184,29 @@ function convention_list(    n, i, p, name)
 	put(".El")
 }
 
-# From the table for README.md: | option | type | range | default | what it does |
-function option_list(    n, i, row, cell, m, j, w)
+# A table for README.md: the name is in the first column, what it means in the last. The others
+# come below, with their headings.
+function table_list(text,    n, i, j, m, row, heading, cell, below)
 {
 	put(".Bl -tag -width Ds")
-	n = split(material["options"], row, "\n")
+	n = split(text, row, "\n")
+	m = split(row[1], heading, / *[|] */)
 	for (i = 3; i < n; i++) {
 		gsub(/\\[|]/, HOLD, row[i])
-		if (split(row[i], cell, / [|] |^[|] | [|]$/) != 7)
-			complain(i, "an option in a form that is not known here: " row[i])
+		if (split(row[i], cell, / *[|] */) != m)
+			complain(i, "a row in a form that is not known here: " row[i])
 		gsub(/`/, "", cell[2])
-		gsub(HOLD, "|", cell[4])
-		gsub(/^`|`$/, "", cell[5])
-		put(".It Cm " cell[2] (cell[5] == "" ? "" : " No = Ql " words(cell[5], 1)))
-		prose(cell[6])
+		put(".It Cm " words(cell[2], 1))
+		prose(cell[m - 1])
+		below = ""
+		for (j = 3; j < m - 1; j++) {
+			gsub(HOLD, "|", cell[j])
+			gsub(/^`|`$/, "", cell[j])
+			if (cell[j] != "")
+				below = below (below == "" ? "" : "; ") heading[j] ": " cell[j]
+		}
 		put(".br")
-		m = split(cell[3] (cell[4] == "" ? "" : ", " cell[4]), w, " ")
-		for (j = 1; j <= m; j++)
-			plain(w[j])
-		flush()
+		plainly(below)
 	}
 	put(".El")
 }
@@ -219,8 +223,8 @@ function overview_page(    n, i, line)
 			status_list("failures")
 		else if (line[i] == "@CONVENTIONS@")
 			convention_list()
-		else if (line[i] == "@OPTIONS@")
-			option_list()
+		else if (line[i] ~ /^@(OPTIONS|METRICS|EVENTS)@$/)
+			table_list(material[tolower(substr(line[i], 2, length(line[i]) - 2))])
 		else if (line[i] == "@PROGRAM@")
 			literal(substr(material["program"], 1, length(material["program"]) - 1))
 		else {
