@@ -23,6 +23,8 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DESTDIR ?=
+# another hiredis than the system's: a folder with include/hiredis and lib, or with usr/ before them
+HIREDIS_PREFIX ?=
 # V=1 shows the commands
 V ?= 0
 # programs built and run at once by the check targets
@@ -78,9 +80,20 @@ RUN_fuzz =
 # Link flags of a mode that its compile flags do not carry.
 LDFLAGS_fuzz = -fsanitize=fuzzer,address,undefined
 
-THIRD = hiredis libsodium openssl
+THIRD = $(if $(HIREDIS_PREFIX),,hiredis) libsodium openssl
 THIRD_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(THIRD) 2>/dev/null)
 THIRD_LIBS := $(shell $(PKG_CONFIG) --libs $(THIRD) 2>/dev/null)
+ifneq ($(HIREDIS_PREFIX),)
+hiredis_in = $(firstword $(wildcard $(foreach d,$1,$(HIREDIS_PREFIX)/$d $(HIREDIS_PREFIX)/usr/$d)))
+HIREDIS_H := $(call hiredis_in,include/hiredis/hiredis.h)
+HIREDIS_SO := $(call hiredis_in,$(foreach d,lib lib64 lib/*,$d/libhiredis.so))
+ifeq ($(and $(HIREDIS_H),$(HIREDIS_SO)),)
+$(error HIREDIS_PREFIX=$(HIREDIS_PREFIX): no include/hiredis/hiredis.h or no lib/libhiredis.so there)
+endif
+HIREDIS_LIB := $(patsubst %/,%,$(dir $(abspath $(HIREDIS_SO))))
+THIRD_CFLAGS := -isystem $(abspath $(dir $(HIREDIS_H))..) $(THIRD_CFLAGS)
+THIRD_LIBS := -L$(HIREDIS_LIB) -Wl,-rpath,$(HIREDIS_LIB) -lhiredis $(THIRD_LIBS)
+endif
 CHECK_CFLAGS := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 
@@ -146,8 +159,9 @@ build/have-libs:
 define mode_rules
 build/$1/flags: FORCE
 	@mkdir -p $$(@D)
-	@echo '$$(CC_$1) $$(PROJECT) $$(CFLAGS_$1)' | cmp -s - $$@ || \
-		echo '$$(CC_$1) $$(PROJECT) $$(CFLAGS_$1)' > $$@
+	@echo '$$(CC_$1) $$(PROJECT) $$(CFLAGS_$1) $$(THIRD_CFLAGS) $$(THIRD_LIBS)' | \
+		cmp -s - $$@ || \
+		echo '$$(CC_$1) $$(PROJECT) $$(CFLAGS_$1) $$(THIRD_CFLAGS) $$(THIRD_LIBS)' > $$@
 
 compile_$1 = $$(CC_$1) $$(PROJECT) $$(CFLAGS_$1) -ffile-prefix-map=$$(CURDIR)=.
 
@@ -290,7 +304,8 @@ $(Q)test/run.sh -t build/notes/$1 $2
 endef
 
 STATIC = check-layers check-symbols check-docs check-man check-readme check-install \
-	check-security check-banned check-events check-format check-demo check-selftest
+	check-security check-banned check-events check-format check-demo check-hiredis \
+	check-selftest
 CMD_check-demo = bash test/checks/demo.sh build/release
 CMD_check-layers = sh test/checks/layers.sh
 CMD_check-symbols = sh test/checks/symbols.sh $(SO)
@@ -303,14 +318,16 @@ CMD_check-security = sh test/checks/security.sh
 CMD_check-banned = sh test/checks/banned.sh
 CMD_check-events = sh test/checks/events.sh
 CMD_check-format = sh test/checks/format.sh
+CMD_check-hiredis = env MAKE='$(MAKE)' HIREDIS_PREFIX='$(HIREDIS_PREFIX)' \
+	sh test/checks/hiredis.sh
 CMD_check-selftest = env MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
 	sh test/checks/selftest.sh $(SO) $(OPTIONS)
 
 .PHONY: check check-fast $(STATIC)
 FAST_PARTS = $(UNIT) $(WIRE) check-layers check-symbols check-banned check-events check-format
-CHECK_PARTS = build $(LIVE:%=asan/%) $(LIVE) check-install check-selftest \
+CHECK_PARTS = build $(LIVE:%=asan/%) $(LIVE) check-hiredis check-install check-selftest \
 	$(SUITES:%=asan/%) $(UNIT) $(WIRE) clang $(FUZZ:test/fuzz/fuzz_%=fuzz/%) \
-	$(filter-out check-install check-selftest,$(STATIC)) $(if $(wildcard examples/demo.sh),demo)
+	$(filter-out check-hiredis check-install check-selftest,$(STATIC)) $(if $(wildcard examples/demo.sh),demo)
 
 check: ## run everything: static checks, all tests, sanitizers, fuzz seeds, install, demo
 	$(Q)tools/deps.sh test demo
@@ -332,6 +349,7 @@ check-banned: ## functions the library and its tests do without
 check-events: ## log events: one table of names, nothing is logged past it
 check-format: ## the code is as clang-format 14 would write it
 check-demo: ## the demo, interrupted at many moments, leaves nothing behind
+check-hiredis: ## builds with hiredis 1.x, of HIREDIS_PREFIX= or of a later Debian, and runs so
 check-selftest: ## each of these checks can fail
 
 check-symbols run/check-symbols: $(SO)

@@ -3,7 +3,9 @@
 #
 # Run one part of a check, keep its output, and note what passed and failed; or add the notes up.
 #
-#   test/run.sh [-s] FOLDER NAME COMMAND...   run; -s: COMMAND is a Check program, count its tests
+#   test/run.sh [-s] FOLDER NAME COMMAND...   run; -s: COMMAND is a Check program, count its tests;
+#                                             exit status 77: it could not be tried here, which
+#                                             counts as neither passed nor failed
 #   test/run.sh -t FOLDER NAME...             total: print the failures again, then
 #                                             "N passed, N failed"; a NAME without a note failed
 #
@@ -67,7 +69,7 @@ if [ $suite -eq 1 ]; then
 	fi
 elif [ $rc -eq 0 ]; then
 	passed=1
-else
+elif [ $rc -ne 77 ]; then
 	failed=1
 fi
 echo "$passed $failed" >"$file.note"
@@ -76,7 +78,7 @@ if [ "$failed" -eq 0 ]; then
 	if [ $suite -eq 1 ]; then
 		echo "ok    $name: $passed"
 	else
-		echo "ok    $name"
+		[ $rc -eq 77 ] && echo "--    $name: not run" || echo "ok    $name"
 		# What a check could not look at is said, not hidden.
 		sed -n 's/^note: /      note: /p' "$file.log"
 	fi

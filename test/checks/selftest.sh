@@ -157,6 +157,13 @@ plant pkgconfig/cloakroom.pc.in 's/^Requires.private.*//' 'static: does not buil
 plant Makefile '/rm -f.*libcloakroom.a/d' 'libcloakroom.a: left by uninstall' install
 plant include/cloakroom.h 's/^extern "C" {/{/' 'cxx17' install
 
+count=$((count + 1))
+HIREDIS_PREFIX=$tmp/none sh test/checks/hiredis.sh >"$tmp/out" 2>&1 && {
+	echo "hiredis: passes without hiredis"
+	bad=1
+}
+grep -q 'no include/hiredis/hiredis.h' "$tmp/out" || { cat "$tmp/out"; bad=1; }
+
 # run.sh counts: a crash, an exit status, no test at all, a part that never ran
 notes=$tmp/notes
 expect() { # expect TOTAL NAME [-s] COMMAND...
@@ -169,7 +176,7 @@ expect() { # expect TOTAL NAME [-s] COMMAND...
 	rm -rf "$notes"
 	[ $# -eq 0 ] || test/run.sh $flag "$notes" "$name" "$@" >/dev/null
 	test/run.sh -t "$notes" "$name" >"$tmp/out" && status=0 || status=1
-	case $total in *' 0 failed') wanted=0 ;; *) wanted=1 ;; esac
+	case $total in '0 passed'*) wanted=1 ;; *' 0 failed') wanted=0 ;; *) wanted=1 ;; esac
 	[ "$(tail -n 1 "$tmp/out")" = "$total" ] && [ $status -eq $wanted ] || {
 		echo "run.sh: '$*' gives '$(tail -n 1 "$tmp/out")' and $status, not '$total'"
 		bad=1
@@ -180,6 +187,7 @@ expect '0 passed, 1 failed' a false
 expect '0 passed, 1 failed' a
 expect '7 passed, 0 failed' a -s echo '100%: Checks: 7, Failures: 0, Errors: 0'
 expect '5 passed, 3 failed' a -s sh -c 'echo "62%: Checks: 8, Failures: 2, Errors: 1"; exit 1'
+expect '0 passed, 0 failed' a sh -c 'exit 77'
 expect '0 passed, 1 failed' a -s true
 expect '7 passed, 1 failed' a -s sh -c 'echo "100%: Checks: 7, Failures: 0, Errors: 0"; exit 23'
 expect '7 passed, 1 failed' a -s sh -c 'echo "100%: Checks: 7, Failures: 0, Errors: 0"; kill -SEGV $$'
