@@ -3,6 +3,7 @@
 #include "history.h"
 #include "fate.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -14,7 +15,6 @@
 #define THREADS_MAX 3
 #define SUBJECTS_MAX 4 /* sessions of one thread */
 #define HANDLES_MAX 2
-#define PAD_MAX 30000
 
 /* What a call may answer, as a set of bits. */
 #define MAY(status) (1u << ((status) + 20))
@@ -59,92 +59,6 @@ struct game {
 	char *why;
 	size_t cap;
 };
-
-/* ---- Stores and data ----------------------------------------------------------------------- */
-
-cloak_store *history_store(const char *uri, const char *const *options)
-{
-	cloak_config *config = NULL;
-	cloak_store *store = NULL;
-	cloak_error err = {.status = 0};
-	cloak_status st = cloak_config_new(&config);
-
-	if (st == CLOAK_OK)
-		st = cloak_config_set_uri(config, uri, &err);
-	for (; st == CLOAK_OK && options && *options; options += 2)
-		st = cloak_config_set(config, options[0], options[1], &err);
-	if (st == CLOAK_OK)
-		st = cloak_config_add_key(config, "0123456789abcdef0123456789abcdef", 32,
-					  CLOAK_KEY_READ | CLOAK_KEY_WRITE, &err);
-	if (st == CLOAK_OK)
-		st = cloak_store_open(config, &store, &err);
-	if (st != CLOAK_OK) {
-		fprintf(stderr, "history_store: %s: %s\n", cloak_status_name(st), err.text);
-		abort();
-	}
-	cloak_config_free(config);
-	return store;
-}
-
-/* FNV-1a. */
-static uint64_t hash_of(const cloak_session *s)
-{
-	const char *id = cloak_session_id(s);
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (; *id != '\0'; id++)
-		h = (h ^ (uint8_t)*id) * UINT64_C(0x100000001b3);
-	return h;
-}
-
-/* Bytes that the id and the version determine; out has PAD_MAX bytes. */
-static size_t pad_of(uint64_t hash, int version, uint8_t *out)
-{
-	uint64_t state = hash + (uint64_t)version;
-	unsigned kind = fault_below(&state, 100);
-	size_t i, len = fault_below(&state, kind < 75 ? 200 : kind < 97 ? 2500 : PAD_MAX);
-
-	for (i = 0; i < len; i++)
-		out[i] = (uint8_t)((hash >> (i % 8 * 8)) + i + (unsigned)version);
-	return len;
-}
-
-cloak_status history_fill(cloak_session *s, int version)
-{
-	uint64_t hash = hash_of(s);
-	uint8_t *pad = malloc(PAD_MAX);
-	cloak_status st;
-	size_t len;
-
-	if (pad == NULL)
-		return CLOAK_E_NOMEM;
-	len = pad_of(hash, version, pad);
-	st = cloak_session_set_i64(s, "who", (int64_t)hash);
-	if (st == CLOAK_OK)
-		st = cloak_session_set_i64(s, "version", version);
-	if (st == CLOAK_OK)
-		st = cloak_session_set_bytes(s, "pad", pad, len);
-	free(pad);
-	return st;
-}
-
-int history_version(const cloak_session *s)
-{
-	uint64_t hash = hash_of(s);
-	uint8_t *pad = malloc(PAD_MAX);
-	const uint8_t *has = NULL;
-	int64_t who = 0, version = 0;
-	size_t len = 0;
-
-	if (pad == NULL || cloak_session_get_i64(s, "who", &who) != CLOAK_OK ||
-	    cloak_session_get_i64(s, "version", &version) != CLOAK_OK ||
-	    cloak_session_get_bytes(s, "pad", &has, &len) != CLOAK_OK || who != (int64_t)hash ||
-	    version < 1 || version > FATE_VERSIONS || len != pad_of(hash, (int)version, pad) ||
-	    memcmp(has, pad, len) != 0)
-		version = 0;
-	free(pad);
-	return (int)version;
-}
 
 /* ---- One call ------------------------------------------------------------------------------ */
 
@@ -229,8 +143,11 @@ static void drop(struct handle *h)
 	memset(h, 0, sizeof *h);
 }
 
-/* A save of a handle that has an unanswered one behind it: it only asks. */
-static void play_ask(struct player *p, struct subject *s, struct handle *h)
+static void play_load(struct player *p, struct subject *s);
+static void play_save(struct player *p, struct subject *s, struct handle *h);
+
+/* A save of a handle that has an unanswered one behind it: it only asks. 1: it got to know. */
+static int play_ask(struct player *p, struct subject *s, struct handle *h)
 {
 	cloak_error err;
 	cloak_status st;
@@ -246,6 +163,23 @@ static void play_ask(struct player *p, struct subject *s, struct handle *h)
 	} else if (st == CLOAK_CONFLICT) {
 		judge(p, "ask", s, fate_found_not_saved(&s->fate, h->unknown));
 		p->counts.resolved++;
+	}
+	return st != CLOAK_E_UNKNOWN;
+}
+
+/* Ask until it is known, or that takes too long; a lane in back-off answers at once. Over a save by
+ * the other handle it can always be told. */
+static void play_insist(struct player *p, struct subject *s, struct handle *h)
+{
+	int tries = 20;
+
+	while (!play_ask(p, s, h) && --tries > 0 && !atomic_load(&p->game->failed)) {
+		poll(NULL, 0, 5);
+		if (tries == 15 && h == &s->handles[0]) {
+			play_load(p, s);
+			if (s->handles[1].s != NULL)
+				play_save(p, s, &s->handles[1]);
+		}
 	}
 }
 
@@ -278,6 +212,8 @@ static void play_save(struct player *p, struct subject *s, struct handle *h)
 	} else if (st == CLOAK_E_UNKNOWN) {
 		judge(p, "save", s, fate_unknown(&s->fate, version));
 		h->unknown = version;
+		if (fault_below(&p->random, 4) == 0)
+			play_insist(p, s, h);
 	}
 }
 
@@ -581,26 +517,4 @@ int history_play(struct history_place *place, uint64_t seed, struct history_coun
 	pthread_mutex_destroy(&g->mutex);
 	free(g);
 	return ok;
-}
-
-int history_prepare(struct history_place *place)
-{
-	cloak_error err;
-	int i;
-
-	for (i = 0; i < HISTORY_ANCHORS; i++) {
-		cloak_session *s = NULL;
-		cloak_status st = cloak_session_create(place->clean, &s, &err);
-
-		if (st == CLOAK_OK)
-			st = history_fill(s, 1);
-		if (st == CLOAK_OK)
-			st = cloak_session_save(s, 0, &err);
-		if (st == CLOAK_OK)
-			memcpy(place->anchors[i], cloak_session_id(s), HISTORY_ID + 1);
-		cloak_session_free(s);
-		if (st != CLOAK_OK)
-			return 0;
-	}
-	return 1;
 }
