@@ -3,6 +3,7 @@
 #include "support/check_main.h"
 #include "support/fate.h"
 #include "support/history.h"
+#include "support/oom.h"
 #include "support/redis_server.h"
 #include "support/scale.h"
 
@@ -76,8 +77,16 @@ static void work(struct board *board, int worker)
 	if (!history_prepare(&place))
 		_exit(2);
 	while ((seed = atomic_fetch_add(&board->next, 1)) < board->last) {
+		long held = oom_live();
+		int ok;
+
 		atomic_store(&board->seed_of[worker], seed);
-		if (!history_play(&place, seed, &board->counts[worker], why, sizeof why)) {
+		ok = history_play(&place, seed, &board->counts[worker], why, sizeof why);
+		if (ok && oom_live() != held) {
+			snprintf(why, sizeof why, "%ld allocations leaked", oom_live() - held);
+			ok = 0;
+		}
+		if (!ok) {
 			int n = atomic_fetch_add(&board->failures, 1);
 
 			fprintf(stderr, "CLOAK_SEED=%llu: %s\n", (unsigned long long)seed, why);
