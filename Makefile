@@ -32,6 +32,10 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 # fuzz: target and seconds
 F ?= record
 T ?= 60
+# soak: seconds, mode (test, asan, tsan), and the first seed (empty: by the time of day)
+S ?= 600
+M ?= test
+SEED ?=
 
 # An empty setting means the default: packagers and FFI builds pass LIBDIR= on.
 override PREFIX := $(or $(PREFIX),/usr/local)
@@ -387,7 +391,7 @@ $(foreach m,asan tsan valgrind,$(eval $(call suite_rules,$m,$m/)))
 
 # ---- variants -----------------------------------------------------------------------------------
 
-.PHONY: asan tsan valgrind fuzz bench bench-chart demo
+.PHONY: asan tsan valgrind fuzz soak bench bench-chart demo
 asan: ## run the tests under AddressSanitizer and UBSan
 	$(Q)tools/deps.sh test
 	$(call run_parts,asan,$(SUITES:%=asan/%))
@@ -407,6 +411,12 @@ fuzz: ## look for new inputs: F=record T=60 (seconds)
 	$(Q)build/fuzz/test/fuzz/fuzz_$(F) -max_total_time=$(T) -timeout=10 -rss_limit_mb=1024 \
 		-print_final_stats=1 -artifact_prefix=build/fuzz/findings/$(F)- build/fuzz/corpus/$(F) \
 		$(wildcard test/fuzz/corpus/$(F))
+
+SOAK = live_proxy live_counter live_process wire_silence
+soak: ## run the seeded suites with ever new seeds: S=600 (seconds) M=test (or asan, tsan)
+	$(Q)tools/deps.sh test
+	+$(Q)$(MAKE) -s --no-print-directory $(SOAK:%=build/$(M)/test/%)
+	$(Q)$(RUN_$(M)) test/soak.sh build/$(M)/test $(S) $(SEED)
 
 bench: ## measure in two minutes; the figures go to build/bench/results.tsv
 	$(Q)tools/deps.sh test
