@@ -25,7 +25,8 @@
 struct cloak__wake {
 	_Atomic uint32_t word;
 #if CLOAK__WAKE_FUTEX
-	_Atomic uint32_t sleepers; /* spares kick a system call; who is about to sleep is not in it */
+	_Atomic uint32_t
+		sleepers; /* spares kick a system call; who is about to sleep is not in it */
 #else
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;

@@ -147,7 +147,7 @@ static void flush(struct world *w)
 		size_t piece = 1 + fault_below(&w->random, 60);
 
 		took = put(&w->up, p, len < piece ? len : piece, w->now);
-		cloak__conn_sent(w->c, took, w->now);
+		cloak__conn_sent(w->c, took);
 		if (took == 0)
 			return;
 	}
