@@ -267,12 +267,19 @@ static cloak_status append(struct cloak__conn *c, const struct entry *like, cloa
 	return CLOAK_OK;
 }
 
-/* Take back the last entry, of whose bytes none was given out. */
+/* Take back the last entry, of whose bytes none was sent, nor is being sent. */
 static void take_back(struct cloak__conn *c)
 {
 	struct entry *e = entry_at(c, c->queue_count - 1);
+	size_t len = (size_t)(c->appended - e->start);
 
-	c->out.len -= (size_t)(c->appended - e->start);
+	/* What was given out is in flight as a whole, and then there is nothing in out. */
+	if (e->start < c->offered) {
+		c->flight.len -= len;
+		c->offered = e->start;
+	} else {
+		c->out.len -= len;
+	}
 	c->appended = e->start;
 	c->queue_count--;
 	c->in_flight -= e->replies;
@@ -342,8 +349,10 @@ void cloak__conn_abandon(struct cloak__conn *c, struct cloak__command *command)
 			continue;
 		e->command = NULL;
 		command->maybe_sent = 1;
-		/* Queued behind it, bytes will carry it to the server; else it can be taken back. */
-		if (i + 1 < c->queue_count || c->offered > e->start)
+		/* Queued behind it, bytes will carry it to the server; else it can be taken back,
+		 * unless another thread is sending it now. */
+		if (i + 1 < c->queue_count || c->sent > e->start ||
+		    (c->sending && c->offered > e->start))
 			return;
 		command->maybe_sent = 0;
 		take_back(c);

@@ -61,7 +61,8 @@ struct raiser {
 	char own[16];
 	int64_t raises, until_ms;
 	cloak_session *s;
-	int pending; /* a save of own + 1 has no answer */
+	uint32_t flags; /* half of them save strictly, half are merged */
+	int pending;    /* a save of own + 1 has no answer */
 };
 
 static int64_t mono_ms(void)
@@ -158,7 +159,7 @@ static int raise_once(struct raiser *t)
 	if (cloak_session_add_i64(t->s, "total", 1, NULL) != CLOAK_OK ||
 	    cloak_session_add_i64(t->s, t->own, 1, NULL) != CLOAK_OK)
 		wrong(t, "cannot add", -1);
-	st = cloak_session_save(t->s, 0, &err);
+	st = cloak_session_save(t->s, t->flags, &err);
 	if (st == CLOAK_OK) {
 		/* Another attempt before may be in doubt; over what it was made, this one was. */
 		t->pending = 0;
@@ -239,6 +240,7 @@ static void run_process(struct board *board, int number, const char *id)
 		t->raises = (int64_t)scaled_count("CLOAK_CASES", RAISES);
 		t->until_ms = mono_ms() + scaled_ms(LIMIT_MS);
 		snprintf(t->own, sizeof t->own, "own-%d", number * THREADS + i);
+		t->flags = i % 2 ? CLOAK_SAVE_STRICT : 0;
 		if (pthread_create(&threads[i], NULL, raise_all, t) != 0)
 			_exit(2);
 	}

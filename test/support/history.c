@@ -153,7 +153,7 @@ static int play_ask(struct player *p, struct subject *s, struct handle *h)
 	cloak_status st;
 
 	begin(p);
-	st = cloak_session_save(h->s, 0, &err);
+	st = cloak_session_save(h->s, CLOAK_SAVE_STRICT, &err);
 	end(p, "ask", s, h->ended ? MAY(CLOAK_NOT_FOUND) : MAY_ASK, st, &err);
 	if (st == CLOAK_OK) {
 		judge(p, "ask", s, fate_found_saved(&s->fate, h->unknown));
@@ -199,7 +199,8 @@ static void play_save(struct player *p, struct subject *s, struct handle *h)
 	if (history_fill(h->s, version) != CLOAK_OK)
 		fail(p->game, "attributes cannot be set");
 	begin(p);
-	st = cloak_session_save(h->s, fault_below(&p->random, 2) ? CLOAK_SAVE_STRICT : 0, &err);
+	/* strict: what is stored is then known to be a version that was written as a whole */
+	st = cloak_session_save(h->s, CLOAK_SAVE_STRICT, &err);
 	end(p, "save", s, MAY_SAVE, st, &err);
 	if (st == CLOAK_OK) {
 		judge(p, "save", s, fate_saved(&s->fate, version));
