@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# hiredis.sh: build with hiredis 1.x and run the suites that meet it, where all else is built with
+# hiredis.sh: build with hiredis 1.x and run the suites that meet it most, where all else is built with
 # the system's 0.14. The build is in a folder of links to this tree, build/hiredis/tree, with its
 # own build/ in it, so neither disturbs the other.
 #
@@ -92,15 +92,19 @@ for f in *; do
 	[ "$f" = build ] || ln -s "../../../$f" "$tree/$f"
 done
 
-# what reads replies: the long histories add nothing to that
-parts='test/test_resp asan/test/test_resp fuzz/resp test/wire_conn test/wire_lane test/wire_fake
-	test/wire_share test/live_contract test/live_redis test/live_faults test/live_tamper'
+# hiredis is called by resp.c alone, and by the tests' own client
+parts='test/test_resp asan/test/test_resp fuzz/resp test/wire_fake test/wire_conn test/live_redis
+	test/live_contract'
+case ${MAKEFLAGS-} in
+*-j*) jobs= ;;
+*) jobs=-j$(nproc 2>/dev/null || echo 2) ;;
+esac
 cd "$tree" || exit 1
 version=$(cat "$prefix"/include/hiredis/hiredis.h "$prefix"/usr/include/hiredis/hiredis.h \
 	2>/dev/null | awk '/^#define HIREDIS_(MAJOR|MINOR|PATCH) / { print $3 }' | paste -s -d . -)
 rm -rf build/notes
 # shellcheck disable=SC2086 # parts are words
-$MAKE --no-print-directory -k -Otarget HIREDIS_PREFIX="$prefix" NOTES=build/notes/hiredis \
+$MAKE --no-print-directory -k -Otarget $jobs HIREDIS_PREFIX="$prefix" NOTES=build/notes/hiredis \
 	$(printf 'run/%s ' $parts)
 # shellcheck disable=SC2086
 sh test/run.sh -t build/notes/hiredis $parts || exit 1
