@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# hiredis.sh: build with hiredis 1.x and run the suites that meet it most, where all else is built with
-# the system's 0.14. The build is in a folder of links to this tree, build/hiredis/tree, with its
-# own build/ in it, so neither disturbs the other.
+# hiredis.sh: build with hiredis 1.x and run the suites that meet it most, where all else is built
+# with the system's 0.14. The build is in a folder of links to this tree, build/hiredis/tree, with
+# its own build/ in it, so neither disturbs the other.
 #
 # HIREDIS_PREFIX names its folder; without it, on a Debian with 0.14, the one of a later Debian
 # (HIREDIS_SUITE, or trixie) is fetched from the mirror this machine uses, and unpacked in build/.

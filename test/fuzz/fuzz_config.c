@@ -16,7 +16,8 @@
  * that does repeats the input.
  *
  * Then the store is opened. That works, or the options contradict each other. With `memory:` a
- * session is saved and loaded by the cookie that its Set-Cookie header asks for.
+ * session is saved and loaded by the cookie that its Set-Cookie header asks for. A store with TLS
+ * would read the files it is told to, so of that only the options are checked.
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,8 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define AT(field) offsetof(struct cloak__settings, field)
 
 static const size_t texts[] = {
-	AT(scheme),   AT(host),        AT(path),        AT(prefix),      AT(username),
-	AT(password), AT(client_name), AT(cookie_name), AT(cookie_path), AT(cookie_domain),
+	AT(scheme),          AT(host),        AT(path),        AT(prefix),        AT(username),
+	AT(password),        AT(client_name), AT(tls_ca_file), AT(tls_cert_file), AT(tls_key_file),
+	AT(tls_server_name), AT(cookie_name), AT(cookie_path), AT(cookie_domain),
 };
 static const size_t numbers[] = {
 	AT(db),
@@ -39,6 +41,7 @@ static const size_t numbers[] = {
 	AT(touch_percent),
 	AT(max_size),
 	AT(memory_limit),
+	AT(tls_insecure),
 	AT(cookie_same_site),
 	AT(cookie_secure),
 	AT(cookie_partitioned),
@@ -201,18 +204,20 @@ static void use_store(cloak_store *store)
 
 static void open_store(cloak_config *config)
 {
-	const struct cloak__settings *s = &config->settings;
+	const char *scheme = config->settings.scheme;
 	cloak_store *store = NULL;
 	cloak_error err = {0};
-	cloak_status status = cloak_store_open(config, &store, &err);
+	cloak_status status = strcmp(scheme, "rediss") == 0
+				      ? cloak__config_check(config, &err)
+				      : cloak_store_open(config, &store, &err);
 
 	if (status != CLOAK_OK) {
 		must(status == CLOAK_E_CONFIG && store == NULL);
 		sound_message(&err, status);
 		return;
 	}
-	must(s->scheme[0] != '\0');
-	if (strcmp(s->scheme, "memory") == 0)
+	must(scheme[0] != '\0');
+	if (strcmp(scheme, "memory") == 0)
 		use_store(store);
 	cloak_store_close(store);
 }
