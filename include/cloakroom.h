@@ -60,7 +60,9 @@
  * thread. It starts one only to look up a host name that is not a numeric address, since the
  * system's resolver knows no deadline: with every signal blocked, at most 16 in a process, and
  * gone when the resolver has answered, which may be after the call. That resolver may read the
- * environment (resolv.conf(5)): a program that connects by name changes it before, not meanwhile.
+ * environment (resolv.conf(5)): a program that connects by name changes it before, not meanwhile. So
+ * may OpenSSL, when a store with rediss:// is opened: its own configuration, and where the system keeps
+ * the certificates of authorities (SSL_CERT_FILE, SSL_CERT_DIR).
  */
 
 #ifdef __cplusplus

@@ -412,18 +412,20 @@ END_TEST
 
 /* ---- Fork ---------------------------------------------------------------------------------- */
 
-static int child_work(cloak_store *store, const char *id)
+static int child_work(cloak_store *store, cloak_session *inherited)
 {
 	cloak_session *l = NULL;
 	cloak_error e = {0};
 	int n, done = 1;
 
 	for (n = 0; n < 20 && done; n++) {
-		done = cloak_session_load(store, id, CONTRACT_ID_CHARS, 0, &l, &e) == CLOAK_OK;
+		done = cloak_session_load(store, cloak_session_id(inherited), CONTRACT_ID_CHARS, 0,
+					  &l, &e) == CLOAK_OK;
 		cloak_session_free(l);
 	}
 	if (!done)
 		fprintf(stderr, "the child fails: %s\n", e.text);
+	cloak_session_free(inherited);
 	cloak_store_close(store);
 	return done ? 0 : 1;
 }
@@ -442,7 +444,7 @@ START_TEST(parent_and_child_go_on_after_fork)
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0)
-		_exit(child_work(store, cloak_session_id(s)));
+		_exit(child_work(store, s));
 	/* A byte of the child's on the parent's connection would end it. */
 	for (n = 0; n < 50; n++) {
 		l = contract_load(store, cloak_session_id(s));
