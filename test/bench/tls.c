@@ -7,16 +7,16 @@
 #include <stdio.h>
 
 /* The one place that knows how the test server does TLS: what it is started with, and the URI, with
- * tls_ca_file, that reaches it. Without a server that does TLS the URI stays empty. */
+ * tls_ca_file, that reaches it. */
 void tls_options(struct redis_options *options)
 {
-	(void)options;
+	options->tls = 1;
 }
 
 static void tls_uri(const struct bench *b, char *uri, size_t cap)
 {
-	(void)b;
-	snprintf(uri, cap, "%s", "");
+	snprintf(uri, cap, "rediss://127.0.0.1:%d?tls_ca_file=%s/ca.crt", b->server->tls_port,
+		 b->server->dir);
 }
 
 int tls_open(struct bench *b)
