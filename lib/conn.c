@@ -687,6 +687,11 @@ size_t cloak__conn_unsent(const struct cloak__conn *c)
 	return c->out.len + c->flight.len - c->flight_sent;
 }
 
+int cloak__conn_is_owed(struct cloak__conn *c)
+{
+	return c->queue_count > 0 && entry_at(c, 0)->start < c->sent;
+}
+
 size_t cloak__conn_in_flight(const struct cloak__conn *c)
 {
 	return c->in_flight;

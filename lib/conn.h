@@ -86,6 +86,8 @@ void cloak__conn_fail(struct cloak__conn *c, const cloak_error *cause);
 
 /* Bytes that were not sent yet. */
 size_t cloak__conn_unsent(const struct cloak__conn *c);
+/* 1 if a request that has begun to be sent has not all its replies. */
+int cloak__conn_is_owed(struct cloak__conn *c);
 /* Replies still to come, placeholders included. */
 size_t cloak__conn_in_flight(const struct cloak__conn *c);
 /* When the last byte came in (or, with nothing in flight before, the first command went in). */

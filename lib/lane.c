@@ -19,7 +19,8 @@
  *
  *   writer   sends what was appended. Whoever appends while there is none becomes it. When several
  *            threads have been at work lately it lets them run first (sched_yield), so that their
- *            requests share its send().
+ *            requests share its send(). After some sends for others it leaves: the leader goes on,
+ *            or whoever appends next.
  *   leader   connects, receives, and completes commands, its own and the others'. Whoever waits while
  *            there is none becomes it; it stays until its own command is finished and then wakes one
  *            of those who still wait, to lead on.
@@ -53,6 +54,7 @@
 #define YIELD_WAITING 32  /* so many: whoever waits lets them run once before it sleeps */
 #define CROWD_SCALE 8     /* the mean of replies due is kept in eighths */
 #define ROOM_LOOK_MS 50   /* so often the writer of a full socket looks whether there is a leader */
+#define ROUNDS_MAX 8      /* sends of one writer */
 #define NO_WAIT INT64_MIN
 #define CLAIM (UINT64_C(1) << 63)
 
@@ -417,12 +419,38 @@ static int await_room(struct cloak__lane *lane, int64_t deadline_ms)
 	return status == CLOAK_OK && is_up(lane);
 }
 
+/* One send(). A batch ends with the first one of its bytes; what is appended from there on is the next. */
+static void send_once(struct cloak__lane *lane, const uint8_t *p, size_t len)
+{
+	cloak_error error;
+	cloak_status status;
+	size_t sent = 0;
+
+	if (!lane->mid_batch) {
+		lane->batch++;
+		if (lane->batch_count > 0)
+			cloak__lane_batch(&lane->metrics, lane->batch_count);
+		lane->batch_count = 0;
+	}
+	enter(lane);
+	status = cloak__transport_send(&lane->transport, p, len, &sent, &error);
+	leave(lane);
+	if (!is_up(lane))
+		return;
+	cloak__conn_sent(lane->conn, sent);
+	cloak__count_locked(&lane->metrics.sends, sent > 0);
+	cloak__count_locked(&lane->metrics.bytes_sent, sent);
+	lane->mid_batch = sent < len;
+	if (status != CLOAK_OK)
+		drop_labelled(lane, &error);
+}
+
 /* Send what the socket takes, and until the deadline what it does not take at once. */
 static void flush(struct cloak__lane *lane, int64_t deadline_ms)
 {
-	cloak_error error;
-	size_t len, sent = 0;
+	size_t len;
 	const uint8_t *p;
+	int rounds = 0;
 
 	if (lane->writing || !is_up(lane) || cloak__conn_unsent(lane->conn) == 0)
 		return;
@@ -434,29 +462,18 @@ static void flush(struct cloak__lane *lane, int64_t deadline_ms)
 		leave(lane);
 	}
 	while (is_up(lane) && (p = cloak__conn_output(lane->conn, &len)) != NULL) {
-		cloak_status status;
-
-		if (!lane->mid_batch) {
-			lane->batch++;
-			if (lane->batch_count > 0)
-				cloak__lane_batch(&lane->metrics, lane->batch_count);
-			lane->batch_count = 0;
-		}
-		enter(lane);
-		status = cloak__transport_send(&lane->transport, p, len, &sent, &error);
-		leave(lane);
+		send_once(lane, p, len);
 		if (!is_up(lane))
 			break;
-		cloak__conn_sent(lane->conn, sent);
-		if (status != CLOAK_OK) {
-			drop_labelled(lane, &error);
-			break;
-		}
-		cloak__count_locked(&lane->metrics.sends, sent > 0);
-		cloak__count_locked(&lane->metrics.bytes_sent, sent);
-		lane->mid_batch = sent < len;
-		if (lane->mid_batch && (deadline_ms == NO_WAIT || !await_room(lane, deadline_ms)))
+		if (lane->mid_batch) {
+			if (deadline_ms != NO_WAIT && await_room(lane, deadline_ms))
+				continue;
 			break; /* the leader sends the rest */
+		}
+		/* Others append as fast as this sends: the leader, which is about to hear of an
+		 * answer, or whoever appends next goes on. */
+		if (++rounds >= ROUNDS_MAX && lane->leading && cloak__conn_is_owed(lane->conn))
+			break;
 	}
 	lane->writing = 0;
 }
@@ -934,6 +951,9 @@ void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command, 
 	}
 	if (!is_done(command))
 		give_up(lane, command);
+	/* What nobody waits for has nobody else to send it. */
+	if (!lane->leading)
+		flush(lane, NO_WAIT);
 	depart(lane);
 }
 

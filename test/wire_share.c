@@ -232,10 +232,19 @@ struct waiter {
 	_Atomic int has_returned;
 };
 
+static _Atomic int receiving;
+
+static void tell_recv(enum moment m)
+{
+	if (m == AT_RECV)
+		atomic_fetch_add(&receiving, 1);
+}
+
 static void *wait_for_answer(void *arg)
 {
 	struct waiter *w = arg;
 
+	hook = tell_recv;
 	w->status = get(w->lane, &w->command, GET, w->ms);
 	atomic_store(&w->has_returned, 1);
 	return NULL;
@@ -295,6 +304,68 @@ START_TEST(leader_leaves_with_its_own_answer)
 	fake_redis_go(f);
 	join(threads[1]);
 	ck_assert_str_eq((char *)b.command.reply[0].data, "b");
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+}
+END_TEST
+
+static struct cloak__lane *busy_lane;
+static _Thread_local int appends_left;
+
+/* What others would do while this thread is in send(), where it does not have the lock. */
+static void append_when_sent(enum moment m)
+{
+	static const struct bytes b = {GET, sizeof GET - 1};
+	struct cloak__job job = {.replies = 1, .format = put_bytes, .user = &b};
+
+	if (m == SENT && appends_left > 0) {
+		appends_left--;
+		cloak__lane_submit(busy_lane, &job, 1, now() + 5000);
+	}
+}
+
+static size_t requests_received(struct fake_redis *f)
+{
+	size_t len;
+
+	(void)fake_redis_received(f, &len);
+	return (len - (sizeof TIME_REQUEST - 1)) / (sizeof GET - 1);
+}
+
+START_TEST(writer_leaves_though_others_append_without_end)
+{
+	static const struct fake_step script[] = {FAKE_ACCEPT,          FAKE_EXPECT(1),
+						  FAKE_SEND(FAKE_TIME), FAKE_EXPECT(2),
+						  FAKE_PAUSE,           FAKE_SERVE};
+	struct fake_redis *f = START(script);
+	struct cloak__lane *lane = lane_to(f);
+	struct waiter leader = {.lane = lane, .ms = 20000};
+	struct cloak__command c;
+	int64_t until = now() + 10000;
+	pthread_t t;
+
+	busy_lane = lane;
+	ck_assert_int_eq(ready(lane, 1, 5000, NULL), CLOAK_OK);
+	t = thread(wait_for_answer, &leader);
+	ck_assert_int_eq(fake_redis_wait(f, 4, 5000), 1);
+	ck_assert(await(&receiving, 1, 5000)); /* it leads */
+	appends_left = 1000;
+	calls.send = 0;
+	hook = append_when_sent;
+	cloak__command_init(&c, 1);
+	submit(lane, &c, GET, sizeof GET - 1, until);
+	hook = NULL;
+	ck_assert_int_le(calls.send, 20);
+	ck_assert_int_gt(appends_left, 900);
+	fake_redis_go(f);
+	cloak__lane_wait(lane, &c, until);
+	ck_assert_int_eq(c.status, CLOAK_OK);
+	join(t);
+	ck_assert_int_eq(leader.status, CLOAK_OK);
+	/* what was appended last goes out with nobody coming after it */
+	while (requests_received(f) < (size_t)(1000 - appends_left) + 2 && now() < until)
+		(void)poll(NULL, 0, 1);
+	ck_assert_uint_eq(requests_received(f), (size_t)(1000 - appends_left) + 2);
 	cloak__lane_free(lane);
 	fake_redis_stop(f);
 }
@@ -711,6 +782,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, stream_of_others_bytes_holds_nobody_past_the_deadline);
 	tcase_add_test(t, calls_end_on_a_clock_that_stands_still);
 	tcase_add_test(t, leader_leaves_with_its_own_answer);
+	tcase_add_test(t, writer_leaves_though_others_append_without_end);
 	suite_add_tcase(s, t);
 	t = tcase_create("storms");
 	tcase_add_test(t, deadlines_at_random_never_mix_replies_and_lose_nobody);
