@@ -4,9 +4,7 @@
 #include "support/lanes.h"
 #include "support/oom.h"
 
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 
 /*
  * Each test lets two threads meet in the order that would hurt, or tries all moments at which one of
@@ -151,11 +149,12 @@ START_TEST(thread_about_to_sleep_takes_over_from_a_leader_that_gives_up)
 	int asks_ready = _i % 2;
 	struct fake_redis *f = asks_ready ? START(set_up) : START(answers);
 	struct cloak__lane *lane = lane_to(f);
-	struct caller a = {.lane = lane, .asks_ready = asks_ready, .looks = -1, .ms = 60}, b = a;
+	struct caller a = {.lane = lane, .asks_ready = asks_ready, .looks = -1}, b = a;
 	pthread_t threads[2];
 
 	meet_reset();
 	b.looks = _i / 2;
+	a.ms = is_slow() ? 1000 : 60;
 	b.ms = 8000;
 	if (!asks_ready)
 		ck_assert_int_eq(ready(lane, 1, 5000, NULL), CLOAK_OK);
@@ -374,23 +373,7 @@ END_TEST
 
 /* ---- fork ---- */
 
-/* What a child says of itself, 0 for good; -1 when it says nothing in time and is ended. */
-static int verdict_of(pid_t pid)
-{
-	int64_t until = now() + 20000;
-	int status = 0;
-
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		if (now() >= until) {
-			kill(pid, SIGKILL);
-			(void)waitpid(pid, &status, 0);
-			return -1;
-		}
-		(void)poll(NULL, 0, 1);
-	}
-	/* valgrind has a status of its own for what a child inherits and does not free */
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
+#define CHILD_MS 20000
 
 static int works(struct cloak__lane *lane)
 {
@@ -409,22 +392,20 @@ START_TEST(child_frees_the_connection_that_others_were_using) /* SEC-36 */
 	struct cloak__lane *lane = lane_to(f);
 	struct caller a = {.lane = lane, .looks = -1, .ms = 20000};
 	pthread_t leader;
-	pid_t pid;
+	struct child child;
 
 	meet_reset();
 	ck_assert_int_eq(ready(lane, 1, 5000, NULL), CLOAK_OK);
 	leader = thread(call, &a);
 	ck_assert(await(&in_recv, 1, 5000));
-	pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
+	if (begin_child(&child)) {
 		int verdict = works(lane) ? 0 : 1;
 
 		cloak__lane_free(lane);
-		_exit(oom_live() == 0 ? verdict : 2);
+		end_child(&child, oom_live() == 0 ? verdict : 2);
 	}
 	fake_redis_go(f);
-	ck_assert_int_eq(verdict_of(pid), 0);
+	ck_assert_int_eq(verdict_of(&child, CHILD_MS), 0);
 	join(leader);
 	ck_assert_int_eq(a.status, CLOAK_OK);
 	ck_assert(works(lane));
@@ -440,34 +421,31 @@ static int forked_verdict;
 /* In the midst of a child's start: it forks too. */
 static void fork_again(void *p)
 {
-	pid_t pid;
+	struct child child;
 
 	(void)p;
 	oom_watch_free(NULL);
-	pid = fork();
-	if (pid == 0)
-		_exit(works(forked_lane) ? 0 : 1);
-	forked_verdict = pid > 0 ? verdict_of(pid) : -2;
+	if (begin_child(&child))
+		end_child(&child, works(forked_lane) ? 0 : 1);
+	forked_verdict = verdict_of(&child, CHILD_MS / 2);
 }
 
 START_TEST(child_forked_while_its_parent_starts_anew_starts_anew_too) /* SEC-36 */
 {
 	static const struct fake_step script[] = {FAKE_SERVE};
 	struct fake_redis *f = START(script);
-	pid_t pid;
+	struct child child;
 
 	forked_lane = lane_to(f);
 	ck_assert(works(forked_lane));
-	pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
+	if (begin_child(&child)) {
 		forked_verdict = 3;
 		oom_watch_free(fork_again);
 		if (!works(forked_lane))
-			_exit(4);
-		_exit(forked_verdict);
+			forked_verdict = 4;
+		end_child(&child, forked_verdict);
 	}
-	ck_assert_int_eq(verdict_of(pid), 0);
+	ck_assert_int_eq(verdict_of(&child, CHILD_MS), 0);
 	ck_assert(works(forked_lane));
 	ck_assert_int_eq(fake_redis_accepted(f), 3);
 	cloak__lane_free(forked_lane);
@@ -480,16 +458,14 @@ START_TEST(child_inherits_no_suspicion) /* SEC-36 */
 	static const struct fake_step script[] = {FAKE_SERVE};
 	struct fake_redis *f = START(script);
 	struct cloak__lane *lane = lane_to(f);
-	pid_t pid;
+	struct child child;
 
 	ck_assert(works(lane));
 	cloak__lane_suspect(lane, 1);
 	ck_assert_int_eq(cloak__lane_is_suspect(lane), 1);
-	pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0)
-		_exit(cloak__lane_is_suspect(lane));
-	ck_assert_int_eq(verdict_of(pid), 0);
+	if (begin_child(&child))
+		end_child(&child, cloak__lane_is_suspect(lane));
+	ck_assert_int_eq(verdict_of(&child, CHILD_MS), 0);
 	ck_assert_int_eq(cloak__lane_is_suspect(lane), 1);
 	cloak__lane_free(lane);
 	fake_redis_stop(f);

@@ -5,10 +5,8 @@
 #include "support/oom.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #define TIME_REQUEST "*1\r\n$4\r\nTIME\r\n"
 #define SLACK_MS 3000 /* a busy machine under a sanitizer */
@@ -576,22 +574,6 @@ END_TEST
 /* ---- fork, descriptors, memory ---- */
 
 #ifndef __SANITIZE_ADDRESS__
-static int child_ends_well(pid_t pid)
-{
-	int64_t until = now() + 25000;
-	int status = 0;
-
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		if (now() >= until) {
-			kill(pid, SIGKILL);
-			(void)waitpid(pid, &status, 0);
-			return 0;
-		}
-		(void)poll(NULL, 0, 1);
-	}
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 static int child_of_a_storm(struct cloak__lane *lane, int number)
 {
 	struct storm s = {.lane = lane,
@@ -625,12 +607,11 @@ START_TEST(child_of_a_storm_starts_anew) /* SEC-36 */
 		threads[i] = thread(storm, &s[i]);
 	}
 	for (i = 0; i < children; i++) {
-		pid_t pid = fork();
+		struct child child;
 
-		ck_assert_int_ge(pid, 0);
-		if (pid == 0)
-			_exit(child_of_a_storm(lane, i));
-		ck_assert(child_ends_well(pid));
+		if (begin_child(&child))
+			end_child(&child, child_of_a_storm(lane, i));
+		ck_assert_int_eq(verdict_of(&child, 25000), 0);
 	}
 	for (i = 0; i < 4; i++) {
 		join(threads[i]);

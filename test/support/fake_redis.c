@@ -36,7 +36,7 @@ struct fake_redis {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	char *received, *shown;
-	size_t received_len, done;
+	size_t received_len, received_cap, done;
 	int faults, accepted, goes, stopping;
 };
 
@@ -74,7 +74,10 @@ static int wait_for(struct fake_redis *f, int fd, short events, int ms)
 static void record(struct fake_redis *f, const char *p, size_t len)
 {
 	pthread_mutex_lock(&f->mutex);
-	f->received = room(f->received, f->received_len + len + 1);
+	if (f->received_len + len + 1 > f->received_cap) {
+		f->received_cap = (f->received_len + len + 1) * 2;
+		f->received = room(f->received, f->received_cap);
+	}
 	memcpy(f->received + f->received_len, p, len);
 	f->received_len += len;
 	pthread_mutex_unlock(&f->mutex);
@@ -139,7 +142,7 @@ static int fill(struct fake_redis *f, struct peer *p)
 	ssize_t n;
 
 	if (p->cap - p->len < 65536) {
-		p->cap = p->len + 65536;
+		p->cap = (p->len + 65536) * 2;
 		p->in = room(p->in, p->cap);
 	}
 	n = recv(p->fd, p->in + p->len, p->cap - p->len, 0);

@@ -10,12 +10,15 @@
 #include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -159,6 +162,12 @@ static inline int64_t now(void)
 
 /* ---- lanes ---- */
 
+/* valgrind, which is slow and says so */
+static inline int is_slow(void)
+{
+	return getenv("CLOAK_SLOW") != NULL;
+}
+
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define START(script) \
 	fake_redis_start(&(struct fake_options){.steps = (script), .count = COUNT(script)})
@@ -251,7 +260,7 @@ static inline size_t get_bytes(char *out, size_t cap, const char *key)
 	return n + len + 2;
 }
 
-/* ---- threads ---- */
+/* ---- threads and children ---- */
 
 /* Wait until a flag is at least so much; 1, or 0 after ms milliseconds. */
 static inline int await(_Atomic int *flag, int least, int ms)
@@ -277,6 +286,52 @@ static inline pthread_t thread(void *(*fn)(void *), void *arg)
 static inline void join(pthread_t t)
 {
 	ck_assert_int_eq(pthread_join(t, NULL), 0);
+}
+
+/* A child, and the pipe by which it gives its verdict: valgrind sets another exit status for what a
+ * child inherits and never frees. */
+struct child {
+	pid_t pid;
+	int pipe[2];
+};
+
+/* 1 in the child. */
+static inline int begin_child(struct child *c)
+{
+	if (pipe(c->pipe) != 0)
+		return 0;
+	c->pid = fork();
+	return c->pid == 0;
+}
+
+static inline void end_child(const struct child *c, int verdict)
+{
+	uint8_t byte = (uint8_t)verdict;
+
+	_exit(write(c->pipe[1], &byte, 1) == 1 ? 0 : 1);
+}
+
+/* Its verdict; -1 if it has none after ms, when it is ended. */
+static inline int verdict_of(struct child *c, int ms)
+{
+	int64_t until = now() + ms;
+	uint8_t byte = 0;
+	ssize_t n;
+
+	if (c->pid <= 0)
+		return -2;
+	while (waitpid(c->pid, NULL, WNOHANG) == 0) {
+		if (now() >= until) {
+			kill(c->pid, SIGKILL);
+			(void)waitpid(c->pid, NULL, 0);
+			break;
+		}
+		(void)poll(NULL, 0, 1);
+	}
+	close(c->pipe[1]);
+	n = read(c->pipe[0], &byte, 1);
+	close(c->pipe[0]);
+	return n == 1 ? byte : -1;
 }
 
 #endif
