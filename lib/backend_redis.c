@@ -6,7 +6,7 @@
 #include "mem.h"
 #include "router.h"
 #include "scripts.h"
-#include "transport_tls.h"
+#include "tls_context.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

@@ -3,15 +3,13 @@
 #include "transport_tls.h"
 #include "cause.h"
 #include "mem.h"
+#include "tls_words.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -42,309 +40,34 @@
 #define MSG_NOSIGNAL 0 /* the socket has SO_NOSIGPIPE */
 #endif
 
-#define NAME_MAX_BYTES 255
 #define OUTPUT_BYTES 65536
 #define RECORD_BYTES 16384        /* RFC 8446 section 5.1 */
 #define RECORD_ROOM (16384 + 512) /* with what goes around it */
 #define RECORD_ALERT 0x15
 #define RECORD_HANDSHAKE 0x16
 
-struct cloak__tls_context {
-	SSL_CTX *ssl;
-	uint8_t has_certificate, insecure, wants_passphrase;
-};
-
 struct cloak__tls {
 	const struct cloak__tls_context *context;
+	struct cloak__tls_peer peer;
 	pthread_mutex_t mutex;
-	uint8_t locked;   /* for a forked child, which cannot ask the mutex */
-	uint8_t begun;    /* the server has sent a byte */
-	uint8_t asked;    /* it has asked for a client certificate */
-	uint8_t answered; /* it has sent something else than handshake */
-	uint8_t held;     /* the caller's first byte is in the ring already */
+	uint8_t locked; /* for a forked child, which cannot ask the mutex */
+	uint8_t held;   /* the caller's first byte is in the ring already */
 	int fd;
 	SSL *ssl;
-	BIO *inner, *wire; /* OpenSSL's end (not ours to free) and our end */
-	void **session;
+	BIO *inner, *wire;   /* OpenSSL's end (not ours to free) and our end */
 	cloak_error failure; /* met behind bytes that had to be given out first */
-	char name[NAME_MAX_BYTES + 1];
 };
-
-/* ---- context ---- */
-
-static cloak_status bad_file(const char *option, const char *path, const char *what,
-			     cloak_error *err)
-{
-	return cloak__fail(err, CLOAK_E_CONFIG, "%s: %.200s: %s", option, path, what);
-}
-
-/* OpenSSL does not tell well why it cannot open a file. */
-static cloak_status check_file(const char *option, const char *path, cloak_error *err)
-{
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	int is_file = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-	int number = errno;
-	char other[CLOAK__CAUSE_ROOM];
-
-	if (fd >= 0)
-		close(fd);
-	if (is_file)
-		return CLOAK_OK;
-	if (fd < 0 && number == ENOENT)
-		return bad_file(option, path, "there is no such file", err);
-	return bad_file(option, path, fd < 0 ? cloak__cause(number, other) : "it is no file", err);
-}
-
-/* A library does not ask at the terminal. */
-static int on_passphrase(char *buf, int size, int writing, void *context)
-{
-	(void)buf;
-	(void)size;
-	(void)writing;
-	((struct cloak__tls_context *)context)->wants_passphrase = 1;
-	return -1;
-}
-
-static cloak_status use_ca(struct cloak__tls_context *c, const char *path, cloak_error *err)
-{
-	cloak_status status;
-
-	if (path[0] == '\0') {
-		/* Whatever it lacks shows when a certificate is to be checked. */
-		if (!c->insecure)
-			(void)SSL_CTX_set_default_verify_paths(c->ssl);
-		return CLOAK_OK;
-	}
-	status = check_file("tls_ca_file", path, err);
-	if (status != CLOAK_OK)
-		return status;
-	if (SSL_CTX_load_verify_file(c->ssl, path) != 1)
-		return bad_file("tls_ca_file", path, "no certificate in PEM form is in it", err);
-	/* What is in the file is trusted, also where it is not the root. */
-	(void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ssl), X509_V_FLAG_PARTIAL_CHAIN);
-	return CLOAK_OK;
-}
-
-static cloak_status use_certificate(struct cloak__tls_context *c, const char *cert, const char *key,
-				    cloak_error *err)
-{
-	cloak_status status;
-	int done;
-
-	if (cert[0] == '\0')
-		return CLOAK_OK;
-	status = check_file("tls_cert_file", cert, err);
-	if (status == CLOAK_OK)
-		status = check_file("tls_key_file", key, err);
-	if (status != CLOAK_OK)
-		return status;
-	if (SSL_CTX_use_certificate_chain_file(c->ssl, cert) != 1)
-		return bad_file("tls_cert_file", cert, "no certificate in PEM form is in it", err);
-	done = SSL_CTX_use_PrivateKey_file(c->ssl, key, SSL_FILETYPE_PEM);
-	if (done != 1 && c->wants_passphrase)
-		return bad_file("tls_key_file", key,
-				"the key in it is encrypted: it must be without a passphrase", err);
-	if (done != 1 && ERR_GET_LIB(ERR_peek_last_error()) != ERR_LIB_X509)
-		return bad_file("tls_key_file", key, "no private key in PEM form is in it", err);
-	if (done != 1 || SSL_CTX_check_private_key(c->ssl) != 1)
-		return bad_file("tls_key_file", key,
-				"the key in it does not belong to the certificate in tls_cert_file",
-				err);
-	c->has_certificate = 1;
-	return CLOAK_OK;
-}
-
-/* The server asks for a client certificate. */
-static int on_request(SSL *ssl, void *user)
-{
-	struct cloak__tls *tls = SSL_get_app_data(ssl);
-
-	(void)user;
-	tls->asked = 1;
-	return 1;
-}
-
-/* A session that can be resumed: with TLS 1.3 it comes some time after the handshake, more than once.
- * Changed in one go, for a fork may see it at any time. */
-static int on_session(SSL *ssl, SSL_SESSION *session)
-{
-	struct cloak__tls *tls = SSL_get_app_data(ssl);
-	SSL_SESSION *old = *tls->session;
-
-	*tls->session = session;
-	SSL_SESSION_free(old);
-	return 1; /* it is ours */
-}
-
-static void set_up(struct cloak__tls_context *c)
-{
-	/* The system's policy may be stricter. */
-	if (SSL_CTX_get_min_proto_version(c->ssl) < TLS1_2_VERSION)
-		(void)SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION);
-	SSL_CTX_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-	SSL_CTX_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
-					 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-					 SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_verify(c->ssl, c->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_default_passwd_cb(c->ssl, on_passphrase);
-	SSL_CTX_set_default_passwd_cb_userdata(c->ssl, c);
-	SSL_CTX_set_cert_cb(c->ssl, on_request, NULL);
-	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-	SSL_CTX_sess_set_new_cb(c->ssl, on_session);
-}
-
-cloak_status cloak__tls_context_new(const struct cloak__tls_options *o,
-				    struct cloak__tls_context **out, cloak_error *err)
-{
-	struct cloak__tls_context *c = cloak__calloc(1, sizeof *c);
-	cloak_status status;
-
-	*out = NULL;
-	if (c == NULL)
-		return cloak__fail_nomem(err);
-	ERR_clear_error();
-	c->insecure = o->insecure != 0;
-	c->ssl = SSL_CTX_new(TLS_client_method());
-	if (c->ssl == NULL) {
-		cloak__free(c);
-		ERR_clear_error();
-		return cloak__fail_nomem(err);
-	}
-	set_up(c);
-	status = use_ca(c, o->ca_file, err);
-	if (status == CLOAK_OK)
-		status = use_certificate(c, o->cert_file, o->key_file, err);
-	ERR_clear_error();
-	if (status != CLOAK_OK) {
-		cloak__tls_context_free(c);
-		return status;
-	}
-	*out = c;
-	return CLOAK_OK;
-}
-
-void cloak__tls_context_free(struct cloak__tls_context *context)
-{
-	if (context == NULL)
-		return;
-	SSL_CTX_free(context->ssl);
-	cloak__free(context);
-}
-
-/* ---- words ---- */
-
-static cloak_status refuse_certificate(const struct cloak__tls *tls, cloak_error *err)
-{
-	long why = SSL_get_verify_result(tls->ssl);
-	const char *what = NULL;
-
-	switch (why) {
-	case X509_V_ERR_HOSTNAME_MISMATCH:
-	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		return cloak__fail(err, CLOAK_E_CONFIG,
-				   "TLS: the server's certificate is for another name than \"%s\" "
-				   "(tls_server_name says which name is expected)",
-				   tls->name);
-	case X509_V_ERR_CERT_HAS_EXPIRED:
-		what = "has expired, or this host's clock is wrong";
-		break;
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		what = "is not valid yet, or this host's clock is wrong";
-		break;
-	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-		what = "is self-signed: if it is the right one, name it with tls_ca_file";
-		break;
-	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-		what = "is signed by an unknown authority: tls_ca_file names the certificate of the "
-		       "right one";
-		break;
-	default:
-		return cloak__fail(err, CLOAK_E_CONFIG,
-				   "TLS: the server's certificate is refused: %s",
-				   X509_verify_cert_error_string(why));
-	}
-	return cloak__fail(err, CLOAK_E_CONFIG, "TLS: the server's certificate %s", what);
-}
-
-static int is_about_certificate(int alert)
-{
-	return (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
-	       alert == SSL_AD_HANDSHAKE_FAILURE || alert == SSL_AD_UNKNOWN_CA ||
-	       alert == SSL_AD_ACCESS_DENIED || alert == SSL_AD_CERTIFICATE_REQUIRED;
-}
-
-/* The server ends it with an alert. RFC 8446 section 6.2 */
-static cloak_status refused(const struct cloak__tls *tls, int alert, cloak_error *err)
-{
-	const char *words = SSL_alert_desc_string_long(alert);
-
-	if (tls->answered)
-		return cloak__fail(err, CLOAK_E_IO, "TLS: the server ends the connection: %s",
-				   words);
-	if (tls->asked && is_about_certificate(alert) && tls->context->has_certificate)
-		return cloak__fail(
-			err, CLOAK_E_AUTH,
-			"TLS: the server refuses the client certificate (tls_cert_file): "
-			"%s",
-			words);
-	if (tls->asked && is_about_certificate(alert))
-		return cloak__fail(err, CLOAK_E_AUTH,
-				   "TLS: the server wants a client certificate (tls_cert_file, "
-				   "tls_key_file)");
-	switch (alert) {
-	case SSL_AD_PROTOCOL_VERSION:
-		return cloak__fail(err, CLOAK_E_CONFIG,
-				   "TLS: the server speaks no version from 1.2 on");
-	case SSL_AD_HANDSHAKE_FAILURE:
-	case SSL_AD_INSUFFICIENT_SECURITY:
-		return cloak__fail(err, CLOAK_E_CONFIG,
-				   "TLS: the server and this host have no cipher in common");
-	case SSL_AD_UNRECOGNIZED_NAME:
-		return cloak__fail(err, CLOAK_E_CONFIG,
-				   "TLS: the server knows no name \"%s\" (tls_server_name)",
-				   tls->name);
-	default:
-		return cloak__fail(err, CLOAK_E_UNAVAILABLE, "TLS: the server gives up: %s", words);
-	}
-}
-
-/* Why an SSL call failed for good. */
-static cloak_status failed(const struct cloak__tls *tls, cloak_error *err)
-{
-	unsigned long e = ERR_peek_error();
-	int reason = ERR_GET_LIB(e) == ERR_LIB_SSL ? ERR_GET_REASON(e) : 0;
-	const char *words = ERR_reason_error_string(e);
-
-	if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
-		return cloak__fail_nomem(err);
-	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
-		return refuse_certificate(tls, err);
-	if (reason > SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256)
-		return refused(tls, reason - SSL_AD_REASON_OFFSET, err);
-	if (reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_VERSION_TOO_LOW)
-		return cloak__fail(err, CLOAK_E_CONFIG,
-				   "TLS: the server speaks no version from 1.2 on");
-	return cloak__fail(err, CLOAK_E_PROTOCOL, "TLS: the server's part makes no sense: %s",
-			   words != NULL ? words : "no reason known");
-}
-
-static const char *hint(const struct cloak__tls *tls)
-{
-	return tls->asked && !tls->context->has_certificate
-		       ? "; it has asked for a client certificate (tls_cert_file, tls_key_file)"
-		       : "";
-}
 
 static cloak_status broken(int number, cloak_error *err)
 {
 	char other[CLOAK__CAUSE_ROOM];
 
 	return cloak__fail(err, CLOAK_E_IO, "%s", cloak__cause(number, other));
+}
+
+static cloak_status failed(const struct cloak__tls *tls, cloak_error *err)
+{
+	return cloak__tls_explain(&tls->peer, SSL_get_verify_result(tls->ssl), err);
 }
 
 /* ---- life ---- */
@@ -365,16 +88,16 @@ static void unlock(struct cloak__tls *tls)
 static int expect_name(struct cloak__tls *tls)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(tls->ssl);
-	ASN1_OCTET_STRING *ip = a2i_IPADDRESS(tls->name);
+	ASN1_OCTET_STRING *ip = a2i_IPADDRESS(tls->peer.name);
 
 	if (ip != NULL) {
 		/* no SNI: RFC 6066 section 3 */
 		ASN1_OCTET_STRING_free(ip);
-		return X509_VERIFY_PARAM_set1_ip_asc(param, tls->name) == 1;
+		return X509_VERIFY_PARAM_set1_ip_asc(param, tls->peer.name) == 1;
 	}
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return X509_VERIFY_PARAM_set1_host(param, tls->name, 0) == 1 &&
-	       SSL_set_tlsext_host_name(tls->ssl, tls->name) == 1;
+	return X509_VERIFY_PARAM_set1_host(param, tls->peer.name, 0) == 1 &&
+	       SSL_set_tlsext_host_name(tls->ssl, tls->peer.name) == 1;
 }
 
 static int make_ssl(struct cloak__tls *tls)
@@ -385,9 +108,9 @@ static int make_ssl(struct cloak__tls *tls)
 		return 0;
 	SSL_set_bio(tls->ssl, tls->inner, tls->inner);
 	SSL_set_connect_state(tls->ssl);
-	SSL_set_app_data(tls->ssl, tls);
-	if (*tls->session != NULL && SSL_set_session(tls->ssl, *tls->session) != 1)
-		return 0;
+	SSL_set_app_data(tls->ssl, &tls->peer);
+	if (*tls->peer.session != NULL)
+		(void)SSL_set_session(tls->ssl, *tls->peer.session); /* else a whole handshake */
 	return expect_name(tls);
 }
 
@@ -401,16 +124,17 @@ cloak_status cloak__tls_begin(const struct cloak__tls_context *context, const ch
 	/* A certificate names no final dot, and to OpenSSL one in front stands for any name before. */
 	if (len > 0 && name[len - 1] == '.')
 		len--;
-	if (len == 0 || len > NAME_MAX_BYTES || name[0] == '.')
+	if (len == 0 || len >= sizeof tls->peer.name || name[0] == '.')
 		return cloak__fail(err, CLOAK_E_CONFIG,
 				   "TLS: tls_server_name is no name that a server can have");
 	tls = cloak__calloc(1, sizeof *tls);
 	if (tls == NULL)
 		return cloak__fail_nomem(err);
 	tls->context = context;
+	tls->peer.has_ours = context->has_certificate;
 	tls->fd = fd;
-	tls->session = session;
-	memcpy(tls->name, name, len);
+	tls->peer.session = session;
+	memcpy(tls->peer.name, name, len);
 	if (pthread_mutex_init(&tls->mutex, NULL) != 0) {
 		cloak__free(tls);
 		return cloak__fail_nomem(err);
@@ -482,10 +206,10 @@ static cloak_status take_in(struct cloak__tls *tls, const uint8_t *p, size_t len
 {
 	int n;
 
-	if (!tls->begun && p[0] != RECORD_HANDSHAKE && p[0] != RECORD_ALERT)
+	if (!tls->peer.begun && p[0] != RECORD_HANDSHAKE && p[0] != RECORD_ALERT)
 		return cloak__fail(err, CLOAK_E_CONFIG,
 				   "TLS: no TLS is spoken on this port (redis:// goes without)");
-	tls->begun = 1;
+	tls->peer.begun = 1;
 	n = BIO_write(tls->wire, p, (int)len);
 	/* All that was in has been read before there was more: there is room. */
 	return n == (int)len ? CLOAK_OK
@@ -505,7 +229,8 @@ static cloak_status fill(struct cloak__tls *tls, cloak_error *err)
 		return CLOAK_E_TIMEOUT;
 	return cloak__fail(err, CLOAK_E_UNAVAILABLE, "TLS: %s in the handshake%s",
 			   cloak__cause(n == 0 ? EPIPE : errno, other),
-			   tls->begun ? hint(tls) : "; is TLS spoken on this port?");
+			   tls->peer.begun ? cloak__tls_hint(&tls->peer)
+					   : "; is TLS spoken on this port?");
 }
 
 /* ---- handshake ---- */
@@ -542,10 +267,10 @@ cloak_status cloak__tls_handshake(struct cloak__tls *tls, cloak_error *err)
 	status = handshake(tls, err);
 	ERR_clear_error();
 	if (status != CLOAK_OK && status != CLOAK_E_TIMEOUT) {
-		void *session = *tls->session;
+		void *session = *tls->peer.session;
 
 		/* It may be what the server does not like. */
-		*tls->session = NULL;
+		*tls->peer.session = NULL;
 		SSL_SESSION_free(session);
 		tls->failure.status = status;
 	}
@@ -556,9 +281,10 @@ cloak_status cloak__tls_handshake(struct cloak__tls *tls, cloak_error *err)
 cloak_status cloak__tls_late(const struct cloak__tls *tls, cloak_error *err)
 {
 	return cloak__fail(err, CLOAK_E_UNAVAILABLE,
-			   tls->begun ? "TLS: the handshake was not finished in time"
-				      : "TLS: no answer to the handshake; is TLS spoken on this "
-					"port?");
+			   tls->peer.begun
+				   ? "TLS: the handshake was not finished in time"
+				   : "TLS: no answer to the handshake; is TLS spoken on this "
+				     "port?");
 }
 
 /* ---- send ---- */
@@ -607,7 +333,7 @@ cloak_status cloak__tls_send(struct cloak__tls *tls, const void *p, size_t len, 
 	tls->held = is_full && done == len;
 	*sent = done - tls->held;
 	/* The alert that says why is behind it: the next receive tells. */
-	if (status == CLOAK_E_IO && !tls->answered && is_full)
+	if (status == CLOAK_E_IO && !tls->peer.answered && is_full)
 		status = CLOAK_OK;
 	ERR_clear_error();
 	unlock(tls);
@@ -658,7 +384,7 @@ cloak_status cloak__tls_receive(struct cloak__tls *tls, const void *in, size_t l
 	if (status == CLOAK_OK && tls->failure.status == CLOAK_OK)
 		status = decrypt(tls, out, cap, got, &tls->failure);
 	if (*got > 0) {
-		tls->answered = 1;
+		tls->peer.answered = 1;
 		status = CLOAK_OK;
 	} else if (tls->failure.status != CLOAK_OK) {
 		status = cloak__fail(err, tls->failure.status, "%s", tls->failure.text);
@@ -675,12 +401,12 @@ cloak_status cloak__tls_ended(struct cloak__tls *tls, cloak_error *err)
 	int is_early;
 
 	lock(tls);
-	is_early = !tls->answered;
+	is_early = !tls->peer.answered;
 	unlock(tls);
 	if (!is_early)
 		return CLOAK_E_IO;
 	return cloak__fail(err, CLOAK_E_IO, "TLS: closed by the server after the handshake%s",
-			   hint(tls));
+			   cloak__tls_hint(&tls->peer));
 }
 
 int cloak__tls_has_output(struct cloak__tls *tls)

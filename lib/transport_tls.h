@@ -4,32 +4,16 @@
 #define CLOAK_TRANSPORT_TLS_H
 
 #include "report.h"
+#include "tls_context.h"
 
 #include <stddef.h>
 
 /*
- * The context is what the options say, read once and the same for all connections of a store. A
- * connection gets a struct cloak__tls when its socket stands. Nothing here waits: whoever calls
+ * A connection gets a struct cloak__tls when its socket stands. Nothing here waits: whoever calls
  * waits for the socket, with no lock held.
  *
  * One thread may be sending while another receives.
  */
-
-struct cloak__tls_context;
-
-struct cloak__tls_options {
-	const char *ca_file;              /* PEM; "": the system's store */
-	const char *cert_file, *key_file; /* PEM; "": no client certificate */
-	int insecure;                     /* check neither certificate nor name */
-};
-
-/* Read the files. CLOAK_OK; CLOAK_E_CONFIG: a file is missing, cannot be read, holds no PEM, or key and
- * certificate do not belong together (the message names option and file); CLOAK_E_NOMEM. Texts are
- * copied. */
-cloak_status cloak__tls_context_new(const struct cloak__tls_options *o,
-				    struct cloak__tls_context **out, cloak_error *err);
-/* No connection may be left. NULL is fine. */
-void cloak__tls_context_free(struct cloak__tls_context *context);
 
 struct cloak__tls;
 

@@ -59,7 +59,7 @@ END {
 		else if (name ~ /^sodium/)
 			home(file, "id.c keyring.c buf.c", name)
 		else if (name ~ /^openssl\//)
-			home(file, "transport_tls.c", name)
+			home(file, "transport_tls.c tls_context.c tls_words.c", name)
 		if (!(base(name) in path))
 			continue
 		to = path[base(name)]
