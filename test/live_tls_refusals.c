@@ -249,7 +249,7 @@ START_TEST(server_that_speaks_something_else_is_told)
 		 "no TLS is spoken on this port (redis:// goes without)"},
 		{"rediss", SAYS("HTTP/1.0 400 Bad Request\r\n"), FAKE_OP_CLOSE, CLOAK_E_CONFIG,
 		 "no TLS is spoken on this port"},
-		{"rediss", SAYS(""), FAKE_OP_RESET, CLOAK_E_UNAVAILABLE, "reset by the server"},
+		{"rediss", SAYS(""), FAKE_OP_RESET, CLOAK_E_UNAVAILABLE, "by the server"},
 		{"rediss", SAYS(""), FAKE_OP_CLOSE, CLOAK_E_UNAVAILABLE,
 		 "by the server in the handshake; is TLS spoken on this port?"},
 		/* alerts: protocol_version, handshake_failure, internal_error, unrecognized_name */
