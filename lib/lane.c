@@ -50,7 +50,7 @@
 #define STEADY_MS 10000 /* READY for so long: the back-off starts over */
 #define LABEL_MAX 300
 #define WORDS 32          /* of the ring of batches; bits of a mask */
-#define YIELD_IN_FLIGHT 8 /* so many replies due: others are at work, let them append first */
+#define YIELD_IN_FLIGHT 2 /* so many replies due: others are at work, let them append first */
 #define YIELD_WAITING 32  /* so many: whoever waits lets them run once before it sleeps */
 #define CROWD_SCALE 8     /* the mean of replies due is kept in eighths */
 #define ROOM_LOOK_MS 50   /* so often the writer of a full socket looks whether there is a leader */
