@@ -38,7 +38,7 @@ void cloak__transport_init(struct cloak__transport *t)
 	t->recv_timeout_ms = 0;
 	t->dial = NULL;
 	cloak__resolver_init(&t->resolver);
-	t->silent = 0;
+	atomic_store_explicit(&t->silent, 0, memory_order_relaxed);
 	t->tls = NULL;
 	t->session = NULL;
 }
@@ -88,9 +88,10 @@ static cloak_status broken(const struct cloak__transport *t, int number, cloak_e
 	char other[CLOAK__CAUSE_ROOM];
 
 	return cloak__fail(err, CLOAK_E_IO, "%s%s", cloak__cause(number, other),
-			   t->silent ? " before it said anything; if that port is for TLS, the URI "
-				       "begins with rediss:"
-				     : "");
+			   atomic_load_explicit(&t->silent, memory_order_relaxed)
+				   ? " before it said anything; if that port is for TLS, the URI "
+				     "begins with rediss:"
+				   : "");
 }
 
 /* ---- waiting ---- */
@@ -155,7 +156,8 @@ cloak_status cloak__transport_begin(struct cloak__transport *t, const struct clo
 	t->addr = *addr;
 	t->clock = clock;
 	t->deadline_ms = deadline_ms;
-	t->silent = addr->tls == NULL && addr->path[0] == '\0';
+	atomic_store_explicit(&t->silent, addr->tls == NULL && addr->path[0] == '\0',
+			      memory_order_relaxed);
 	return cloak__dial_begin(&o, &t->dial, err);
 }
 
@@ -263,7 +265,8 @@ static cloak_status received(struct cloak__transport *t, ssize_t n, size_t *got,
 	if (n < 0 && !is_not_now(errno))
 		return broken(t, errno, err);
 	*got = n > 0 ? (size_t)n : 0;
-	t->silent &= n <= 0;
+	if (n > 0)
+		atomic_store_explicit(&t->silent, 0, memory_order_relaxed);
 	return CLOAK_OK;
 }
 

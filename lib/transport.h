@@ -7,6 +7,8 @@
 #include "dial.h"
 #include "report.h"
 
+#include <stdatomic.h>
+
 struct cloak__tls;
 
 /* A connection; fd is -1 unless it is connected. Every call is non-blocking but those that take a
@@ -18,7 +20,7 @@ struct cloak__transport {
 	struct cloak__dial *dial; /* while it is connecting; else NULL */
 	/* of the host's name; kept from one connection to the next, for it is always the same */
 	struct cloak__resolver resolver;
-	uint8_t silent; /* the server has said nothing yet, without TLS and by TCP */
+	_Atomic uint8_t silent; /* the server has said nothing yet, without TLS and by TCP */
 	/* from begin until it is connected */
 	struct cloak__addr addr;
 	const struct cloak__clock *clock;

@@ -300,7 +300,7 @@ static void draw_job(uint64_t *random, struct job *j, int number, int64_t submit
 {
 	memset(j, 0, sizeof *j);
 	j->replies = 1 + fault_below(random, 2);
-	snprintf(j->key, sizeof j->key, "k%04d", number + 1);
+	snprintf(j->key, sizeof j->key, "k%04u", (unsigned)(number + 1) % 10000);
 	snprintf(j->request, sizeof j->request, "*2\r\n$3\r\nGET\r\n$5\r\n%s\r\n%s%s%s", j->key,
 		 j->replies == 2 ? "*2\r\n$4\r\nPTTL\r\n$5\r\n" : "", j->replies == 2 ? j->key : "",
 		 j->replies == 2 ? "\r\n" : "");
