@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "resolve.h"
 #include "cause.h"
+#include "buf.h"
 #include "mem.h"
 
 #include <assert.h>
@@ -139,13 +140,27 @@ static void port_text(char text[8], int32_t port)
 	snprintf(text, 8, "%d", (int)port);
 }
 
+/* Loopback, whatever a name server or a file says. Source: RFC 6761 section 6.3 */
+static int localhost(const char *port, struct cloak__addresses *out)
+{
+	struct cloak__addresses v6;
+	int failure = look_up("127.0.0.1", port, AI_NUMERICHOST, out);
+
+	if (failure == 0 && look_up("::1", port, AI_NUMERICHOST, &v6) == 0)
+		out->at[out->count++] = v6.at[0];
+	return failure;
+}
+
 cloak_status cloak__resolve_numeric(const char *host, int32_t port, struct cloak__addresses *out)
 {
 	char text[8];
 	int failure;
 
 	port_text(text, port);
-	failure = look_up(host, text, AI_NUMERICHOST, out);
+	if (cloak__ascii_iequal(host, strlen(host), "localhost"))
+		failure = localhost(text, out);
+	else
+		failure = look_up(host, text, AI_NUMERICHOST, out);
 	if (failure == EAI_MEMORY)
 		return CLOAK_E_NOMEM;
 	return failure == 0 && out->count > 0 ? CLOAK_OK : CLOAK_NOT_FOUND;
