@@ -115,7 +115,7 @@ typedef int32_t cloak_status;
 #define CLOAK_NOT_FOUND 1   /* no such session: unknown, expired, destroyed; or no such attribute */
 #define CLOAK_CONFLICT 2    /* somebody else saved first, or cookies that contradict each other */
 #define CLOAK_RENEWED 3     /* the id was replaced when privilege changed; it opens nothing */
-#define CLOAK_UNCONFIRMED 4 /* reserved: stored, not confirmed by replicas */
+#define CLOAK_UNCONFIRMED 4 /* done, but not confirmed by as many replicas as `replicas` says */
 #define CLOAK_PARTIAL 5     /* done in part: the statuses tell which */
 #define CLOAK_LIMIT 6       /* reserved: a limit per user is reached */
 
@@ -467,10 +467,16 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *  handle asks the store whether it was (CLOAK_OK: it was; CLOAK_CONFLICT: it was not;
  *  CLOAK_E_UNKNOWN: that is still open) and sends no change; cloak_session_reload() starts anew.
  *
+ *  With `replicas` set the save waits, up to `replicas_timeout_ms` more, until so many replicas have
+ *  it too. CLOAK_UNCONFIRMED says that they do not, or that it is not known: the session is stored
+ *  all the same and its handle is as after CLOAK_OK, but the next save of it is sent even if
+ *  nothing has changed, so calling again asks again.
+ *
  *  @param session  the session; attributes borrowed from it end here
  *  @param flags    0 or CLOAK_SAVE_STRICT
  *  @param err      why, on failure
- *  @return CLOAK_OK; CLOAK_NOT_FOUND: expired or destroyed meanwhile, nothing was written;
+ *  @return CLOAK_OK; CLOAK_UNCONFIRMED: saved, not confirmed by `replicas` replicas;
+ *          CLOAK_NOT_FOUND: expired or destroyed meanwhile, nothing was written;
  *          CLOAK_CONFLICT: somebody else saved since the load, and the save is strict, or an
  *          addition does not fit what they saved: the session is as it was;
  *          CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;
@@ -479,7 +485,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *          CLOAK_E_PROTOCOL: nothing was written; CLOAK_E_CRYPTO, CLOAK_E_CORRUPT,
  *          CLOAK_E_UNSUPPORTED: as in cloak_session_load(); CLOAK_E_CLOSED; CLOAK_E_NOMEM
  *  @blocks up to `timeout`   @threads one at a time   @since 0.1
- *  Source: Redis documentation, EVALSHA, SET */
+ *  Source: Redis documentation, EVALSHA, SET, WAIT */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save(cloak_session *session, uint32_t flags,
 							 cloak_error *err);
 
@@ -531,14 +537,18 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save_many(cloak_session *con
  *  that has expired or was never saved. The handle stays readable; saving it answers
  *  CLOAK_NOT_FOUND. Send the cookie of cloak_cookie_expire() with the response.
  *
+ *  With `replicas` set it waits until so many replicas have it, as a save does; calling again sends it
+ *  again and asks again.
+ *
  *  @param session  the session; not freed
  *  @param err      why, on failure
- *  @return CLOAK_OK: ended; CLOAK_RENEWED: this id had been replaced when privilege changed, and
+ *  @return CLOAK_OK: ended; CLOAK_UNCONFIRMED: ended, not confirmed by `replicas` replicas;
+ *          CLOAK_RENEWED: this id had been replaced when privilege changed, and
  *          the session lives on under its new id; CLOAK_E_INVALID: NULL; CLOAK_E_UNAVAILABLE,
  *          CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER, CLOAK_E_PROTOCOL,
  *          CLOAK_E_UNKNOWN: not known to be ended, call again; CLOAK_E_CLOSED; CLOAK_E_NOMEM
  *  @blocks up to `timeout`   @threads one at a time   @since 0.1
- *  Source: Redis documentation, UNLINK, SET */
+ *  Source: Redis documentation, UNLINK, SET, WAIT */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_destroy(cloak_session *session,
 							    cloak_error *err);
 

@@ -127,6 +127,12 @@ cloak_status cloak__op_request(struct cloak__op *op, uint8_t kind, const char *n
 	return CLOAK__PENDING;
 }
 
+void cloak__op_want_confirmed(struct cloak__op *op)
+{
+	if (op->store->config->settings.replicas > 0)
+		op->req.flags |= CLOAK_REQ_CONFIRM;
+}
+
 cloak_status cloak__op_again(struct cloak__op *op)
 {
 	drop_answer(op);
@@ -240,6 +246,13 @@ cloak_status cloak__op_ping(struct cloak__op *op)
 
 /* ---- destroy ---- */
 
+static cloak_status end(struct cloak__op *op, const char *name)
+{
+	cloak__op_request(op, CLOAK_REQ_END, name);
+	cloak__op_want_confirmed(op);
+	return CLOAK__PENDING;
+}
+
 static cloak_status destroy_next(struct cloak__op *op)
 {
 	const uint8_t *answer = op->req.out;
@@ -251,14 +264,15 @@ static cloak_status destroy_next(struct cloak__op *op)
 	if (len != 1 + CLOAK_SUCCESSOR_BYTES) {
 		op->session->gone = 1;
 		/* replaced for privilege and by whom is not said: something lives on */
-		return op->hops == 0 && format == CLOAK__FORMAT_SUPERSEDED ? CLOAK_RENEWED
-									   : CLOAK_OK;
+		if (op->hops == 0 && format == CLOAK__FORMAT_SUPERSEDED)
+			return CLOAK_RENEWED;
+		return op->unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
 	}
 	op->hops = 1;
 	op->attempts = 0;
 	op->ambiguous = 1; /* from here on something has been ended */
 	cloak__id_text(answer + 1, op->name);
-	return cloak__op_request(op, CLOAK_REQ_END, op->name);
+	return end(op, op->name);
 }
 
 /* End the session's name, then the successor's it names, and so on to the end. Names form a chain
@@ -273,9 +287,10 @@ cloak_status cloak__op_destroy(struct cloak__op *op)
 			s->gone = 1;
 			return CLOAK_OK;
 		}
-		return cloak__op_request(op, CLOAK_REQ_END, s->name);
+		return end(op, s->name);
 	}
-	if (op->req.status == CLOAK_OK)
+	op->unconfirmed |= op->req.status == CLOAK_UNCONFIRMED;
+	if (op->req.status == CLOAK_OK || op->req.status == CLOAK_UNCONFIRMED)
 		return destroy_next(op);
 	if (cloak__op_may_retry(op))
 		return cloak__op_again(op);

@@ -49,6 +49,7 @@ struct cloak__op {
 	/* destroy: successors met, and what was under the session's own name */
 	char name[CLOAK_NAME_CHARS + 1];
 	uint8_t hops, first_format;
+	uint8_t unconfirmed; /* something was ended that replicas did not confirm */
 };
 
 void cloak__op_init(struct cloak__op *op, struct cloak_store *store, struct cloak_session *session,
@@ -71,6 +72,8 @@ cloak_status cloak__op_destroy(struct cloak__op *op);
 /* Prepare a request of a kind for a name; the rest of op->req is zero. Drops the bytes of the last
  * answer, if they were not taken. Returns CLOAK__PENDING. */
 cloak_status cloak__op_request(struct cloak__op *op, uint8_t kind, const char *name);
+/* Have the write just prepared confirmed by replicas, if the store is to. */
+void cloak__op_want_confirmed(struct cloak__op *op);
 /* Prepare the same request once more. */
 cloak_status cloak__op_again(struct cloak__op *op);
 /* 1 if the failed request may be sent again: the connection broke or spoke nonsense, and attempts and

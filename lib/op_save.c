@@ -25,6 +25,10 @@
  *   ours is not
  *   anything else                             CLOAK_E_UNKNOWN, and further saves of this handle
  *                                             only ask again
+ *
+ * With `replicas` the PUT is to be confirmed by them, and a save that is applied without that is
+ * CLOAK_UNCONFIRMED: also one that only the primary's record tells of, for nobody has asked
+ * the replicas about it. The next save of the handle writes even if nothing has changed since.
  */
 
 enum { START, GOT_TIME, GOT_PUT, GOT_MARKS };
@@ -71,6 +75,7 @@ static cloak_status unknown(struct cloak__op *op, const char *why)
 static cloak_status saved(struct cloak__op *op, int64_t shard_now_ms, int64_t ttl_ms)
 {
 	struct cloak_session *s = op->session;
+	int is_confirmed = op->state == GOT_PUT && op->req.status == CLOAK_OK;
 
 	if (op->theirs && op->sealed.data)
 		cloak__merge_adopt(op);
@@ -83,8 +88,9 @@ static cloak_status saved(struct cloak__op *op, int64_t shard_now_ms, int64_t tt
 		s->dirty = s->changed_since; /* asked only: later changes wait */
 	}
 	s->unknown = 0;
+	s->unconfirmed = s->store->config->settings.replicas > 0 && !is_confirmed;
 	cloak__session_alive(s, shard_now_ms, ttl_ms);
-	return CLOAK_OK;
+	return s->unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
 }
 
 static cloak_status start(struct cloak__op *op)
@@ -98,7 +104,7 @@ static cloak_status start(struct cloak__op *op)
 		return ask(op);
 	if (s->is_new && s->record.attr_count == 0)
 		return CLOAK_OK;
-	if (!s->is_new && !s->dirty) {
+	if (!s->is_new && !s->dirty && !s->unconfirmed) {
 		cloak__op_touch_if_due(op, s->seen_ms + cloak__store_mono_ms(op->store) -
 						   s->ttl_as_of_ms);
 		return CLOAK_OK;
@@ -132,7 +138,10 @@ static cloak_status got_time(struct cloak__op *op)
 	if (ttl < 1)
 		return CLOAK_NOT_FOUND;
 	op->state = GOT_PUT;
-	return cloak__op_put(op, s->is_new ? CLOAK_COND_ABSENT : CLOAK_COND_TAG, ttl);
+	st = cloak__op_put(op, s->is_new ? CLOAK_COND_ABSENT : CLOAK_COND_TAG, ttl);
+	if (st == CLOAK__PENDING)
+		cloak__op_want_confirmed(op);
+	return st;
 }
 
 /* A save was refused by something under the name that is not a live record. */
@@ -257,6 +266,7 @@ static cloak_status got_put(struct cloak__op *op)
 
 	switch (op->req.status) {
 	case CLOAK_OK:
+	case CLOAK_UNCONFIRMED:
 		return saved(op, op->req.shard_now_ms, op->ttl_ms);
 	case CLOAK_NOT_FOUND:
 		if (op->ambiguous)
@@ -306,7 +316,7 @@ cloak_status cloak__op_save(struct cloak__op *op)
 	default:
 		return got_marks(op);
 	}
-	if (st == CLOAK__PENDING || st == CLOAK_OK)
+	if (st == CLOAK__PENDING || st == CLOAK_OK || st == CLOAK_UNCONFIRMED)
 		return st;
 	if (op->sealed.data || op->state == GOT_TIME) /* the handle is as it was */
 		cloak__op_restore_marks(op);

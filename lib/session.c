@@ -30,7 +30,7 @@ cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t
 	s->value = value;
 	s->value_len = len;
 	memcpy(s->tag, tag, sizeof tag);
-	s->is_new = s->dirty = s->gone = s->unknown = s->changed_since = 0;
+	s->is_new = s->dirty = s->gone = s->unknown = s->unconfirmed = s->changed_since = 0;
 	return CLOAK_OK;
 }
 
@@ -73,7 +73,8 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	s->value_len = 0;
 	s->unset = NULL;
 	s->unset_count = 0;
-	s->is_new = s->dirty = s->gone = s->unknown = s->changed_since = s->busy = 0;
+	s->is_new = s->dirty = s->gone = s->unknown = s->unconfirmed = 0;
+	s->changed_since = s->busy = 0;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
 	memcpy(s->id_text, text, CLOAK__ID_CHARS);

@@ -31,6 +31,7 @@ struct cloak_session {
 	char **unset; /* names of attributes that were removed since load or save */
 	size_t unset_count;
 	uint8_t busy;          /* an operation is under way */
+	uint8_t unconfirmed;   /* stored, but not known to be on the replicas asked for */
 	uint8_t changed_since; /* a change came after the save that got no answer */
 	int64_t expires_ms;    /* shard's clock; 0: not stored yet */
 	int64_t ttl_ms;        /* what the store had left for it ... */

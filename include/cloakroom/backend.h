@@ -27,6 +27,10 @@
  *           for the longer of ten minutes and what was       0 if nothing, then the 24 bytes of
  *           left, keeping a successor name met               the successor name, if any)
  *
+ * PUT and END with CLOAK_REQ_CONFIRM are UNCONFIRMED instead of OK when they were applied, and `replicas`
+ * replicas are not known to have it. It must be this very write that is confirmed, a repetition's
+ * too: Redis's WAIT tells a connection that has written nothing the number of all replicas.
+ *
  * READ, PUT and END may be repeated: doing the same again gives the same result. Any request may
  * fail: status is a CLOAK_E_ value, `error` says why, and `applied` whether a write took effect
  * (CLOAK_APPLIED_MAYBE: it was sent and its answer never came).

@@ -288,6 +288,15 @@ static int launch(struct redis_server *s, const char *const *extra)
 		put(message, &len, s->password);
 	}
 	put_tls(message, &len, s);
+	/* replicas need not wait for each other */
+	put(message, &len, "--repl-diskless-sync-delay");
+	put(message, &len, "0");
+	if (s->primary_port != 0) {
+		snprintf(number, sizeof number, "%d", s->primary_port);
+		put(message, &len, "--replicaof");
+		put(message, &len, "127.0.0.1");
+		put(message, &len, number);
+	}
 	for (; extra && *extra; extra++)
 		put(message, &len, *extra);
 	return keeper_ask(s, message, len) && s->pid > 0;
@@ -385,6 +394,7 @@ struct redis_server *redis_server_start(const struct redis_options *options)
 		options = &plain;
 	s->keeper_fd = -1;
 	snprintf(s->password, sizeof s->password, "%s", options->password ? options->password : "");
+	s->primary_port = options->primary ? options->primary->port : 0;
 	if (!start_keeper(s) || (options->tls && !certificates_make(s->dir)))
 		goto fail;
 	for (tries = 0; tries < (options->tcp || options->tls ? 5 : 1); tries++) {
@@ -449,6 +459,19 @@ void redis_server_pause(struct redis_server *s)
 void redis_server_resume(struct redis_server *s)
 {
 	kill(s->pid, SIGCONT);
+}
+
+int redis_server_has_replicas(const struct redis_server *s, int count)
+{
+	int64_t deadline_ms = mono_ms() + READY_MS;
+
+	/* a connection that has written nothing is told of all that follow, whatever they have */
+	while (mono_ms() < deadline_ms) {
+		if (redis_server_ask(s, "WAIT %d 20", count) >= count)
+			return 1;
+		pause_ms(5);
+	}
+	return 0;
 }
 
 void redis_server_free(struct redis_server *s)

@@ -28,6 +28,7 @@ struct redis_options {
 	int tcp;                  /* listen on 127.0.0.1 too, on a free port */
 	int tls;                  /* and by TLS, on another one; certificates.h says what is made */
 	const char *password;     /* requirepass; NULL for none */
+	const struct redis_server *primary; /* be a replica of that one, which listens on TCP; or NULL */
 	const char *const *extra; /* further arguments, ended by NULL: "--maxmemory", "1mb", NULL */
 };
 
@@ -37,6 +38,7 @@ struct redis_server {
 	char password[64];
 	int port;     /* 0: Unix socket only, or with TLS only */
 	int tls_port; /* 0: no TLS; its certificates are in `dir` */
+	int primary_port; /* 0: none */
 	pid_t pid;
 	int keeper_fd;
 	pid_t keeper_pid;
@@ -53,6 +55,9 @@ void redis_server_pause(struct redis_server *s);  /* SIGSTOP, returns once it st
 void redis_server_resume(struct redis_server *s); /* SIGCONT */
 /* End the server, remove the folder, free. NULL is fine. */
 void redis_server_free(struct redis_server *s);
+
+/* Wait until so many replicas follow the server: 1, or 0 after 10 s. */
+int redis_server_has_replicas(const struct redis_server *s, int count);
 
 /* A connection of the test's own, with the password given; NULL if there is none to be had. */
 redisContext *redis_server_connect(const struct redis_server *s);
