@@ -23,7 +23,9 @@
  *
  * Commands that are to be confirmed are kept in `held` after their reply, until the answer of the
  * next WAIT. The WAIT is always the last thing in `out` while only such commands are appended: the
- * next one takes it back and puts it behind itself.
+ * next one takes it back and puts it behind itself. While a WAIT is on its way `out` is held back: the
+ * server reads nothing of this connection until it has answered, and whoever comes meanwhile
+ * shares the next WAIT. Each of its own would cost its full time when a replica hangs.
  */
 
 #define QUEUE_FIRST 16
@@ -59,6 +61,7 @@ struct cloak__conn {
 	struct cloak__buf out, flight;
 	size_t flight_sent;               /* bytes at the head of flight that were sent */
 	uint64_t appended, offered, sent; /* offered: moved to flight */
+	unsigned waits, waits_due;        /* WAITs in `out`; WAITs given out and not answered */
 	uint8_t sending;                  /* given out, and not told yet how much was sent */
 	struct entry *queue;
 	size_t queue_cap, queue_head, queue_count; /* the capacity is a power of 2 */
@@ -195,6 +198,7 @@ void cloak__conn_fail(struct cloak__conn *c, const cloak_error *cause)
 		complete(c, command);
 	}
 	c->in_flight = 0;
+	c->waits = c->waits_due = 0;
 	c->time_due = 0;
 	cloak__buf_reset(&c->out);
 	cloak__buf_reset(&c->flight);
@@ -264,6 +268,7 @@ static cloak_status append(struct cloak__conn *c, const struct entry *like, cloa
 		c->progress_ms = now_ms;
 	c->queue_count++;
 	c->in_flight += e->replies;
+	c->waits += e->kind == ENTRY_WAIT;
 	return CLOAK_OK;
 }
 
@@ -283,6 +288,7 @@ static void take_back(struct cloak__conn *c)
 	c->appended = e->start;
 	c->queue_count--;
 	c->in_flight -= e->replies;
+	c->waits -= e->kind == ENTRY_WAIT;
 }
 
 static void put_wait(const void *user, struct cloak__buf *out, int64_t shard_now_ms)
@@ -383,11 +389,13 @@ const uint8_t *cloak__conn_output(struct cloak__conn *c, size_t *len)
 {
 	struct cloak__buf empty = c->flight;
 
-	if (c->flight_sent == c->flight.len && c->out.len > 0) {
+	if (c->flight_sent == c->flight.len && c->out.len > 0 && c->waits_due == 0) {
 		c->flight = c->out;
 		c->out = empty;
 		c->flight_sent = 0;
 		c->offered = c->appended;
+		c->waits_due = c->waits;
+		c->waits = 0;
 	}
 	*len = c->flight.len - c->flight_sent;
 	c->sending = *len > 0;
@@ -551,6 +559,7 @@ static cloak_status take_own(struct cloak__conn *c, const struct entry *e,
 	if (e->kind == ENTRY_WAIT) {
 		if (top->type != CLOAK__REPLY_INT && top->type != CLOAK__REPLY_ERROR)
 			return nonsense(c, "the answer to WAIT is none", err);
+		c->waits_due--;
 		/* refused, or the server became a replica meanwhile: nothing is confirmed */
 		release_held(c, top->type == CLOAK__REPLY_INT ? top->i64 : -1);
 		return CLOAK_OK;
@@ -684,7 +693,7 @@ cloak_status cloak__conn_input(struct cloak__conn *c, const void *bytes, size_t 
 
 size_t cloak__conn_unsent(const struct cloak__conn *c)
 {
-	return c->out.len + c->flight.len - c->flight_sent;
+	return c->flight.len - c->flight_sent + (c->waits_due == 0 ? c->out.len : 0);
 }
 
 int cloak__conn_is_owed(struct cloak__conn *c)

@@ -53,8 +53,8 @@ int cloak__conn_accepts(const struct cloak__conn *c);
  * (the queue or the output is full) leave the connection as it was.
  *
  * A command with `confirm` set is finished only when a WAIT behind it has its answer, or can have none
- * any more. One WAIT serves all such commands of one packet. It stands on the same connection, for
- * WAIT is about the writes of its own connection alone, and tells one that has written nothing the
+ * any more. One WAIT serves all such commands of one packet; until it is answered nothing more is
+ * given out, and the next packet gathers. It stands on the same connection, for WAIT is about the writes of its own connection alone, and tells one that has written nothing the
  * number of all replicas. Source: Redis documentation, "WAIT" */
 typedef void (*cloak__format_fn)(const void *user, struct cloak__buf *out, int64_t shard_now_ms);
 cloak_status cloak__conn_put(struct cloak__conn *c, struct cloak__command *command,
@@ -84,7 +84,7 @@ cloak_status cloak__conn_input(struct cloak__conn *c, const void *bytes, size_t 
 /* Complete every queued command with the status, and be DEAD. */
 void cloak__conn_fail(struct cloak__conn *c, const cloak_error *cause);
 
-/* Bytes that were not sent yet. */
+/* Bytes that were not sent yet and could be. */
 size_t cloak__conn_unsent(const struct cloak__conn *c);
 /* 1 if a request that has begun to be sent has not all its replies. */
 int cloak__conn_is_owed(struct cloak__conn *c);

@@ -275,27 +275,6 @@ static uint32_t hand_back(struct cloak__lane *lane)
 	return mask;
 }
 
-/* This thread leaves: let go of the lock, and see that somebody leads while somebody waits. */
-static void depart(struct cloak__lane *lane)
-{
-	struct cloak__command *next = NULL;
-	struct cloak__wake *word = NULL;
-
-	if (!lane->leading) {
-		wake_state(lane);
-		if (lane->conn != NULL)
-			next = cloak__conn_first_waiting(lane->conn);
-		atomic_store(&lane->vacant, next != NULL);
-	}
-	if (next != NULL) {
-		word = &lane->words[next->batch % WORDS];
-		cloak__wake_change(word);
-	}
-	unlock_and_tell(lane);
-	if (word != NULL)
-		cloak__wake_kick(word, 0);
-}
-
 /* ---- the end of a connection, with the lock ---- */
 
 static void failed(struct cloak__lane *lane, const cloak_error *why)
@@ -680,6 +659,30 @@ static int advance(struct cloak__lane *lane, int64_t deadline_ms)
 		       : lead(lane, deadline_ms);
 }
 
+/* This thread leaves: let go of the lock, and see that somebody leads while somebody waits. What was
+ * held back or left unsent is sent first: it may be what nobody waits for. */
+static void depart(struct cloak__lane *lane)
+{
+	struct cloak__command *next = NULL;
+	struct cloak__wake *word = NULL;
+
+	if (!lane->leading)
+		flush(lane, NO_WAIT);
+	if (!lane->leading) {
+		wake_state(lane);
+		if (lane->conn != NULL)
+			next = cloak__conn_first_waiting(lane->conn);
+		atomic_store(&lane->vacant, next != NULL);
+	}
+	if (next != NULL) {
+		word = &lane->words[next->batch % WORDS];
+		cloak__wake_change(word);
+	}
+	unlock_and_tell(lane);
+	if (word != NULL)
+		cloak__wake_kick(word, 0);
+}
+
 /* ---- getting a connection ---- */
 
 /* Close what is no good any more, before anything is sent on it. */
@@ -951,9 +954,6 @@ void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command, 
 	}
 	if (!is_done(command))
 		give_up(lane, command);
-	/* What nobody waits for has nobody else to send it. */
-	if (!lane->leading)
-		flush(lane, NO_WAIT);
 	depart(lane);
 }
 

@@ -464,14 +464,25 @@ void redis_server_resume(struct redis_server *s)
 int redis_server_has_replicas(const struct redis_server *s, int count)
 {
 	int64_t deadline_ms = mono_ms() + READY_MS;
+	redisContext *c = redis_server_connect(s);
+	int has = 0;
 
-	/* a connection that has written nothing is told of all that follow, whatever they have */
-	while (mono_ms() < deadline_ms) {
-		if (redis_server_ask(s, "WAIT %d 20", count) >= count)
-			return 1;
-		pause_ms(5);
+	/* A connection that has written nothing is told of all that follow, whatever they have. */
+	while (c && !has && mono_ms() < deadline_ms) {
+		redisReply *set = redisCommand(c, "SET redis_server_has_replicas 1 PX 1");
+		redisReply *wait = redisCommand(c, "WAIT %d 200", count);
+
+		has = set && wait && wait->type == REDIS_REPLY_INTEGER && wait->integer >= count;
+		if (set)
+			freeReplyObject(set);
+		if (wait)
+			freeReplyObject(wait);
+		if (!has)
+			pause_ms(3);
 	}
-	return 0;
+	if (c)
+		redisFree(c);
+	return has;
 }
 
 void redis_server_free(struct redis_server *s)

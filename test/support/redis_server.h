@@ -56,7 +56,7 @@ void redis_server_resume(struct redis_server *s); /* SIGCONT */
 /* End the server, remove the folder, free. NULL is fine. */
 void redis_server_free(struct redis_server *s);
 
-/* Wait until so many replicas follow the server: 1, or 0 after 10 s. */
+/* Write something, and wait until so many replicas have it: 1, or 0 after 10 s. */
 int redis_server_has_replicas(const struct redis_server *s, int count);
 
 /* A connection of the test's own, with the password given; NULL if there is none to be had. */
