@@ -277,12 +277,6 @@ static uint32_t hand_back(struct cloak__lane *lane)
 
 /* ---- the end of a connection, with the lock ---- */
 
-static void failed(struct cloak__lane *lane, const cloak_error *why)
-{
-	lane->failed_attempt = lane->attempt;
-	lane->failure = *why;
-}
-
 /* The attempt failed: none again before a random time from BACKOFF_MIN_MS to 3 x the last one. */
 static void back_off(struct cloak__lane *lane, const cloak_error *cause)
 {
@@ -302,6 +296,16 @@ static void back_off(struct cloak__lane *lane, const cloak_error *cause)
 	cloak__lane_state(&lane->metrics, CLOAK__LANE_BACKOFF);
 }
 
+/* Tell those who wait for the attempt. Want of memory here is no failure of the server. */
+static void failed(struct cloak__lane *lane, const cloak_error *why)
+{
+	lane->failed_attempt = lane->attempt;
+	lane->failure = *why;
+	cloak__lane_state(&lane->metrics, CLOAK__LANE_IDLE);
+	if (why->status != CLOAK_E_NOMEM)
+		back_off(lane, why);
+}
+
 /* Complete what is queued with the cause and close. A connection that never was READY is a failed
  * attempt, if it was not for want of memory here; one that was is made anew at once. */
 static void drop_now(struct cloak__lane *lane)
@@ -319,8 +323,6 @@ static void drop_now(struct cloak__lane *lane)
 	cloak__lane_state(&lane->metrics, CLOAK__LANE_IDLE);
 	if (lane->ready_ms < 0) {
 		failed(lane, cause);
-		if (cause->status != CLOAK_E_NOMEM)
-			back_off(lane, cause);
 	} else {
 		cloak__count_locked(&lane->metrics.disconnects, 1);
 		note(lane, CLOAK__EVENT_CONNECTION_LOST, cause);
@@ -584,18 +586,15 @@ static void start(struct cloak__lane *lane)
 	wake_state(lane);
 }
 
-/* An attempt to connect failed. The transport has put the address first; no memory is no reason to
- * back off. */
+/* An attempt to connect failed. The transport has put the address first. */
 static void cannot_connect(struct cloak__lane *lane, const cloak_error *error)
 {
 	cloak_error worded;
 
-	if (error->status == CLOAK_E_NOMEM) {
+	if (error->status == CLOAK_E_NOMEM)
 		cloak__fail_nomem(&worded);
-	} else {
+	else
 		cloak__fail(&worded, error->status, "redis at %s", error->text);
-		back_off(lane, &worded);
-	}
 	failed(lane, &worded);
 	wake_state(lane);
 }

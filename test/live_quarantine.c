@@ -100,7 +100,7 @@ static void damaged(cloak_store *store, enum damage damage, char id[CONTRACT_ID_
 struct loader {
 	cloak_store *store;
 	char id[CONTRACT_ID_CHARS + 1];
-	char who[16];
+	char who[32];
 	cloak_status want;
 	_Atomic int *stop; /* NULL: `loads` and no more */
 	long loads, done;

@@ -714,6 +714,24 @@ START_TEST(out_of_memory_with_two_requests_under_way) /* SEC-35 */
 }
 END_TEST
 
+START_TEST(no_memory_for_a_connection_leaves_the_lane_idle)
+{
+	static const struct fake_step script[] = {FAKE_SERVE};
+	struct fake_redis *f = START(script);
+	struct cloak__lane *lane = lane_to(f);
+	struct cloak__command c;
+
+	oom_fail_at(0); /* the first is the connection's */
+	ck_assert_int_eq(get(lane, &c, GET, 5000), CLOAK_E_NOMEM);
+	oom_fail_at(-1);
+	ck_assert_int_eq(atomic_load(&cloak__lane_metrics(lane)->state), CLOAK__LANE_IDLE);
+	ck_assert_int_eq(get(lane, &c, GET, 5000), CLOAK_OK);
+	ck_assert_int_eq(atomic_load(&cloak__lane_metrics(lane)->state), CLOAK__LANE_READY);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+}
+END_TEST
+
 static void *two_requests_in_a_thread(void *arg)
 {
 	cloak_status status[2];
@@ -777,6 +795,7 @@ static Suite *make_suite(void)
 #endif
 	tcase_add_test(t, descriptors_over_1024_are_as_good);
 	tcase_add_loop_test(t, out_of_memory_with_two_requests_under_way, 0, 2);
+	tcase_add_test(t, no_memory_for_a_connection_leaves_the_lane_idle);
 	tcase_add_test(t, out_of_memory_in_one_thread_or_another);
 	suite_add_tcase(s, t);
 	return s;

@@ -25,10 +25,11 @@
  */
 
 struct redis_options {
-	int tcp;                  /* listen on 127.0.0.1 too, on a free port */
-	int tls;                  /* and by TLS, on another one; certificates.h says what is made */
-	const char *password;     /* requirepass; NULL for none */
-	const struct redis_server *primary; /* be a replica of that one, which listens on TCP; or NULL */
+	int tcp;              /* listen on 127.0.0.1 too, on a free port */
+	int tls;              /* and by TLS, on another one; certificates.h says what is made */
+	const char *password; /* requirepass; NULL for none */
+	const struct redis_server
+		*primary;         /* be a replica of that one, which listens on TCP; or NULL */
 	const char *const *extra; /* further arguments, ended by NULL: "--maxmemory", "1mb", NULL */
 };
 
@@ -36,8 +37,8 @@ struct redis_server {
 	char dir[80];         /* its folder: "dump.rdb" and "log" are in it */
 	char socket_path[96]; /* its Unix socket */
 	char password[64];
-	int port;     /* 0: Unix socket only, or with TLS only */
-	int tls_port; /* 0: no TLS; its certificates are in `dir` */
+	int port;         /* 0: Unix socket only, or with TLS only */
+	int tls_port;     /* 0: no TLS; its certificates are in `dir` */
 	int primary_port; /* 0: none */
 	pid_t pid;
 	int keeper_fd;
