@@ -445,6 +445,14 @@ static void storm_round(struct storm *s, int round)
 		}
 		free(c[i]);
 	}
+	/* a verdict comes at any time, a guilty one closes the connection under all */
+	if (s->is_bad && at_random(s, 8) == 0) {
+		cloak__lane_suspect(s->lane, jobs[0].life);
+		cloak__lane_judge(s->lane, jobs[0].life, at_random(s, 3) == 0);
+	}
+	/* in back-off all are refused at once */
+	if (s->is_bad && jobs[0].life == 0)
+		(void)poll(NULL, 0, 1 + at_random(s, 3));
 }
 
 static void *storm(void *arg)
