@@ -192,22 +192,34 @@ START_TEST(localhost_is_loopback_without_a_lookup)
 }
 END_TEST
 
+/* Asked in a child, so that it is no lookup of this process. */
+static int system_knows(const char *name)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *list = NULL;
+	int status = -1;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(getaddrinfo(name, NULL, &hints, &list) == 0 ? 0 : 1);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(WIFEXITED(status), 1);
+	return WEXITSTATUS(status) == 0;
+}
+
 START_TEST(systems_resolver_is_asked)
 {
 	struct cloak__resolver r;
 	struct cloak__addresses loopback;
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-	struct addrinfo *list = NULL;
 	size_t i;
-	int found = 0, is_known = getaddrinfo("localhost", NULL, &hints, &list) == 0;
-
 	/* Not every machine has an /etc/hosts; then there is another answer, the system's as well. */
-	if (is_known)
-		freeaddrinfo(list);
+	int found = 0, is_known = system_knows("localhost");
+
 	cloak__resolver_init(&r);
 	ck_assert_int_eq(cloak__resolver_begin(&r, "localhost", 6379, 0, NULL), CLOAK_OK);
 	wait_for_end(&r);
-	ck_assert_int_eq(resolver_calls(), 2);
+	ck_assert_int_eq(resolver_calls(), 1);
 	ck_assert_int_eq(cloak__resolver_answer(&r, NULL),
 			 is_known ? CLOAK_OK : CLOAK_E_UNAVAILABLE);
 	if (!is_known) {
