@@ -62,6 +62,14 @@ static void hold_when_sent(enum moment m)
 		hold(10000);
 }
 
+/* Held at the n-th moment of any kind. */
+static void hold_at_moment(enum moment m)
+{
+	(void)m;
+	if (looks_left-- == 0)
+		hold(HELD_MS);
+}
+
 /* A thread that asks for a connection, or sends a GET, and what came of it. */
 struct caller {
 	struct cloak__lane *lane;
@@ -246,6 +254,73 @@ START_TEST(connection_that_breaks_during_a_send) /* SEC-35 */
 	ck_assert_int_eq(writer.status, _i == 0 ? CLOAK_E_PROTOCOL : CLOAK_E_IO);
 	ck_assert_int_eq(writer.command.maybe_sent, 1);
 	ck_assert_int_lt(writer.took, 5000);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+	ck_assert_int_eq(oom_live(), 0);
+}
+END_TEST
+
+/* ---- two callers, one held at each moment of its way ---- */
+
+#define MOMENTS 28 /* of three requests */
+
+struct several {
+	struct cloak__lane *lane;
+	int count, held_at; /* held_at: -1: never */
+	int ok, broken, wrong;
+	int64_t took;
+};
+
+static void *call_several(void *arg)
+{
+	struct several *s = arg;
+	int64_t from = now();
+	int i;
+
+	looks_left = s->held_at;
+	for (i = 0; i < s->count; i++) {
+		struct cloak__command c;
+		cloak_status status;
+
+		hook = s->held_at < 0 ? NULL : hold_at_moment;
+		status = get(s->lane, &c, GET, 8000);
+		hook = NULL;
+		s->ok += status == CLOAK_OK;
+		s->broken += status == CLOAK_E_PROTOCOL;
+		s->wrong += status == CLOAK_OK && strcmp((char *)c.reply[0].data, "k") != 0;
+	}
+	s->took = now() - from;
+	return NULL;
+}
+
+START_TEST(caller_that_is_held_anywhere_holds_up_nobody_for_long) /* SEC-35 */
+{
+	static const struct fake_step script[] = {FAKE_SERVE};
+	struct fake_redis *f = START(script);
+	struct cloak__lane *lane = lane_to(f);
+	struct several a = {.lane = lane, .count = 20, .held_at = -1};
+	struct several b = {.lane = lane, .count = 3, .held_at = _i / 2};
+	int is_dropped = _i % 2;
+	pthread_t threads[2];
+
+	meet_reset();
+	ck_assert_int_eq(ready(lane, 1, 5000, NULL), CLOAK_OK);
+	threads[1] = thread(call_several, &b);
+	(void)await(&held, 1, 50);
+	threads[0] = thread(call_several, &a);
+	if (is_dropped)
+		cloak__lane_drop(lane, 1);
+	join(threads[0]);
+	atomic_store(&go_on, 1);
+	join(threads[1]);
+	ck_assert_int_eq(a.wrong + b.wrong, 0);
+	ck_assert_int_eq(a.ok + a.broken, 20);
+	ck_assert_int_eq(b.ok + b.broken, 3);
+	/* each was in one of the commands that the drop failed */
+	ck_assert_int_le(a.broken, is_dropped);
+	ck_assert_int_le(b.broken, is_dropped);
+	ck_assert_int_lt(a.took, 4000);
+	ck_assert_int_lt(b.took, 4000);
 	cloak__lane_free(lane);
 	fake_redis_stop(f);
 	ck_assert_int_eq(oom_live(), 0);
@@ -485,6 +560,10 @@ static Suite *make_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("breaks");
 	tcase_add_loop_test(t, connection_that_breaks_during_a_send, 0, 2);
+	suite_add_tcase(s, t);
+	t = tcase_create("held");
+	tcase_add_loop_test(t, caller_that_is_held_anywhere_holds_up_nobody_for_long, 0,
+			    2 * MOMENTS);
 	suite_add_tcase(s, t);
 	t = tcase_create("full");
 	tcase_add_loop_test(t, caller_waits_for_room_in_the_queue_until_its_deadline, 0, LOOKS);
