@@ -272,6 +272,17 @@ static cloak_status append(struct cloak__conn *c, const struct entry *like, cloa
 	return CLOAK_OK;
 }
 
+/* If all that was in flight has been sent, make it the empty buffer that output changes places with. */
+static void end_flight(struct cloak__conn *c)
+{
+	if (c->flight_sent < c->flight.len)
+		return;
+	cloak__buf_reset(&c->flight);
+	c->flight_sent = 0;
+	if (c->flight.cap > OUTPUT_KEEP)
+		cloak__buf_free(&c->flight);
+}
+
 /* Take back the last entry, of whose bytes none was sent, nor is being sent. */
 static void take_back(struct cloak__conn *c)
 {
@@ -282,6 +293,7 @@ static void take_back(struct cloak__conn *c)
 	if (e->start < c->offered) {
 		c->flight.len -= len;
 		c->offered = e->start;
+		end_flight(c);
 	} else {
 		c->out.len -= len;
 	}
@@ -408,12 +420,7 @@ void cloak__conn_sent(struct cloak__conn *c, size_t len)
 	c->sending = 0;
 	c->sent += len;
 	c->flight_sent += len;
-	if (c->flight_sent < c->flight.len)
-		return;
-	cloak__buf_reset(&c->flight);
-	c->flight_sent = 0;
-	if (c->flight.cap > OUTPUT_KEEP)
-		cloak__buf_free(&c->flight);
+	end_flight(c);
 }
 
 /* ---- set-up ---- */

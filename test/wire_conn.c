@@ -827,6 +827,37 @@ START_TEST(out_of_memory_completes_commands_and_leaks_nothing)
 }
 END_TEST
 
+START_TEST(what_is_taken_back_from_a_half_sent_packet_leaves_nothing_behind) /* SEC-35 */
+{
+	struct cloak__conn *c = ready();
+	struct cloak__command a, b, d;
+	char sent[512] = "";
+	size_t len;
+
+	ck_assert_int_eq(submit(c, &a, 1, GET, 0), CLOAK_OK);
+	ck_assert_int_eq(submit(c, &b, 1, PTTL, 0), CLOAK_OK);
+	ck_assert_ptr_nonnull(cloak__conn_output(c, &len));
+	/* the socket takes the first, and not a byte of the second */
+	cloak__conn_sent(c, sizeof GET - 1);
+	cloak__conn_abandon(c, &b);
+	ck_assert_int_eq(b.maybe_sent, 0);
+	ck_assert_uint_eq(cloak__conn_unsent(c), 0);
+	ck_assert_int_eq(submit(c, &d, 1, GET, 0), CLOAK_OK);
+	while (send_all(c, sent) > 0)
+		;
+	ck_assert_str_eq(sent, GET);
+	ck_assert_int_eq(submit(c, &b, 1, PTTL, 0), CLOAK_OK);
+	while (send_all(c, sent) > 0)
+		;
+	ck_assert_str_eq(sent, GET PTTL);
+	ck_assert_int_eq(say(c, "$1\r\na\r\n$1\r\nd\r\n:5\r\n"), CLOAK_OK);
+	ck_assert_str_eq((char *)a.reply[0].data, "a");
+	ck_assert_str_eq((char *)d.reply[0].data, "d");
+	ck_assert_int_eq(b.reply[0].i64, 5);
+	cloak__conn_free(c);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *s = suite_create("conn");
@@ -838,6 +869,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, failure_at_any_byte_completes_every_command_once);
 	tcase_add_test(t, maybe_sent_is_exact_to_the_byte);
 	tcase_add_test(t, output_sent_in_pieces_is_the_same_bytes);
+	tcase_add_test(t, what_is_taken_back_from_a_half_sent_packet_leaves_nothing_behind);
 	suite_add_tcase(s, t);
 	t = tcase_create("refusals");
 	tcase_add_loop_test(t, refused_setup_fails_what_is_behind_it, 0,
