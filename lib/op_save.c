@@ -122,6 +122,16 @@ static cloak_status start(struct cloak__op *op)
 	return cloak__op_request(op, CLOAK_REQ_READY, s->name);
 }
 
+static cloak_status put(struct cloak__op *op, uint8_t cond, int64_t ttl_ms)
+{
+	cloak_status st = cloak__op_put(op, cond, ttl_ms);
+
+	op->state = GOT_PUT;
+	if (st == CLOAK__PENDING)
+		cloak__op_want_confirmed(op);
+	return st;
+}
+
 static cloak_status got_time(struct cloak__op *op)
 {
 	struct cloak_session *s = op->session;
@@ -137,11 +147,7 @@ static cloak_status got_time(struct cloak__op *op)
 	ttl = cloak__session_ttl(s, now);
 	if (ttl < 1)
 		return CLOAK_NOT_FOUND;
-	op->state = GOT_PUT;
-	st = cloak__op_put(op, s->is_new ? CLOAK_COND_ABSENT : CLOAK_COND_TAG, ttl);
-	if (st == CLOAK__PENDING)
-		cloak__op_want_confirmed(op);
-	return st;
+	return put(op, s->is_new ? CLOAK_COND_ABSENT : CLOAK_COND_TAG, ttl);
 }
 
 /* A save was refused by something under the name that is not a live record. */
@@ -186,10 +192,9 @@ static cloak_status merge(struct cloak__op *op)
 	ttl = cloak__record_ttl(&op->theirs->record, s->seen_ms);
 	if (ttl < 1)
 		return CLOAK_NOT_FOUND;
-	op->state = GOT_PUT;
 	op->attempts = 0;
 	op->ambiguous = 0;
-	return cloak__op_put(op, CLOAK_COND_TAG, ttl);
+	return put(op, CLOAK_COND_TAG, ttl);
 }
 
 /* Look for our mark in what is stored. `replaced`: the tag we would have replaced. */

@@ -253,6 +253,27 @@ START_TEST(unconfirmed_save_is_stored_and_its_handle_as_after_a_save)
 }
 END_TEST
 
+/* Two handles of one session with changes that go together. */
+START_TEST(save_that_merges_is_to_be_confirmed_too)
+{
+	cloak_session *s = fresh(), *l;
+
+	fake.is_confirmed = 1;
+	ck_assert_int_eq(save(s), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_load(store, cloak_session_id(s), 32, 0, &l, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_set_i64(l, "theirs", 1), CLOAK_OK);
+	ck_assert_int_eq(save(l), CLOAK_OK);
+	fake.is_confirmed = _i;
+	fake.asked = 0;
+	ck_assert_int_eq(cloak_session_set_i64(s, "ours", 1), CLOAK_OK);
+	ck_assert_int_eq(save(s), _i ? CLOAK_OK : CLOAK_UNCONFIRMED);
+	ck_assert_int_eq(fake.asked, 2);
+	ck_assert_int_eq(fake.unasked, 0);
+	cloak_session_free(l);
+	cloak_session_free(s);
+}
+END_TEST
+
 START_TEST(reload_forgets_that_a_save_was_unconfirmed)
 {
 	cloak_session *s = fresh();
@@ -385,6 +406,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, without_replicas_nobody_is_asked);
 	tcase_add_test(t, reseal_is_not_to_be_confirmed);
 	tcase_add_test(t, unconfirmed_save_is_stored_and_its_handle_as_after_a_save);
+	tcase_add_loop_test(t, save_that_merges_is_to_be_confirmed_too, 0, 2);
 	tcase_add_test(t, reload_forgets_that_a_save_was_unconfirmed);
 	tcase_add_loop_test(t, repeated_save_is_confirmed_by_its_repetition_or_not_at_all, 0, 2);
 	tcase_add_test(t, save_that_the_primary_alone_tells_of_is_unconfirmed);
