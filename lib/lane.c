@@ -215,20 +215,20 @@ static void note(struct cloak__lane *lane, enum cloak__event event, const cloak_
 		lane->news_cause = *cause;
 }
 
-/* The sink may call the library, so not under the lock. */
-static void unlock_and_tell(struct cloak__lane *lane)
+/* The sink may call the library and take its time, so not under the lock, and not before the word of
+ * whoever is to lead now, if any, is kicked. */
+static void unlock_and_tell(struct cloak__lane *lane, struct cloak__wake *word)
 {
 	uint32_t news = lane->news;
 	cloak_error cause;
 
-	if (news == 0) {
-		unlock(lane);
-		return;
-	}
-	cause = lane->news_cause;
+	if (news != 0)
+		cause = lane->news_cause;
 	lane->news = 0;
 	unlock(lane);
-	for (unsigned i = 0; i < CLOAK__EVENTS; i++) {
+	if (word != NULL)
+		cloak__wake_kick(word, 0);
+	for (unsigned i = 0; news != 0 && i < CLOAK__EVENTS; i++) {
 		enum cloak__event event = (enum cloak__event)i;
 		int is_good =
 			event == CLOAK__EVENT_CONNECTED || event == CLOAK__EVENT_BREAKER_CLOSED;
@@ -677,9 +677,7 @@ static void depart(struct cloak__lane *lane)
 		word = &lane->words[next->batch % WORDS];
 		cloak__wake_change(word);
 	}
-	unlock_and_tell(lane);
-	if (word != NULL)
-		cloak__wake_kick(word, 0);
+	unlock_and_tell(lane, word);
 }
 
 /* ---- getting a connection ---- */
@@ -890,7 +888,7 @@ void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_
 	flush(lane, is_waited_for ? deadline_ms : NO_WAIT);
 	/* Who was woken to lead does so; there is nobody to be woken unless this thread has led. */
 	if (atomic_load_explicit(&lane->vacant, memory_order_relaxed))
-		unlock_and_tell(lane);
+		unlock_and_tell(lane, NULL);
 	else
 		depart(lane);
 }
@@ -974,7 +972,7 @@ void cloak__lane_drop(struct cloak__lane *lane, uint32_t life)
 	lock(lane);
 	if (is_up(lane) && lane->life == life)
 		drop_suspect(lane);
-	unlock_and_tell(lane);
+	unlock_and_tell(lane, NULL);
 }
 
 void cloak__lane_suspect(struct cloak__lane *lane, uint32_t life)
@@ -996,7 +994,7 @@ void cloak__lane_judge(struct cloak__lane *lane, uint32_t life, int guilty)
 		if (guilty)
 			drop_suspect(lane);
 	}
-	unlock_and_tell(lane);
+	unlock_and_tell(lane, NULL);
 }
 
 int cloak__lane_is_suspect(struct cloak__lane *lane)

@@ -214,6 +214,63 @@ START_TEST(setup_deadline_ends_all_who_wait_for_it_whoever_leads) /* SEC-34 */
 }
 END_TEST
 
+/* Somebody's log sink that takes its time: until the other caller has returned. */
+static _Atomic int others_returned, in_sink, was_held_up;
+
+static void slow_sink(void *user, int32_t level, const char *event, const char *message)
+{
+	(void)user;
+	(void)level;
+	(void)message;
+	if (strcmp(event, "connected") != 0)
+		return;
+	atomic_store(&in_sink, 1);
+	atomic_store(&was_held_up, await(&others_returned, 1, 5000) ? 1 : 2);
+}
+
+static void *call_and_tell(void *arg)
+{
+	(void)call(arg);
+	atomic_fetch_add(&others_returned, 1);
+	return NULL;
+}
+
+START_TEST(slow_log_sink_holds_up_its_own_caller_alone)
+{
+	static const struct fake_step script[] = {
+		FAKE_ACCEPT,     FAKE_EXPECT(1),
+		FAKE_EXPECT(2),  FAKE_EXPECT(2),
+		FAKE_PAUSE,      FAKE_SEND(FAKE_TIME "$1\r\na\r\n"),
+		FAKE_PAUSE,      FAKE_SEND("$1\r\nb\r\n"),
+		FAKE_AWAIT_CLOSE};
+	struct fake_redis *f = START(script);
+	struct cloak__lane_options o = lane_options(f);
+	struct cloak__lane *lane;
+	struct caller a = {.looks = -1, .ms = 8000}, b = a;
+	pthread_t threads[2];
+
+	o.log.fn = slow_sink;
+	a.lane = b.lane = lane = lane_with(&o);
+	meet_reset();
+	threads[0] = thread(call, &a); /* it leads: its GET has gone out with the set-up */
+	ck_assert(await(&in_recv, 1, 5000));
+	threads[1] = thread(call_and_tell, &b);
+	ck_assert(await(&in_sleep, 1, 5000));
+	fake_redis_go(f);
+	ck_assert(await(&in_sink, 1, 5000));
+	fake_redis_go(f);
+	join(threads[0]);
+	join(threads[1]);
+	ck_assert_int_eq(a.status, CLOAK_OK);
+	ck_assert_int_eq(b.status, CLOAK_OK);
+	ck_assert_str_eq((char *)b.command.reply[0].data, "b");
+	/* the leader's role went on to the other before the sink was called */
+	ck_assert_int_eq(atomic_load(&was_held_up), 1);
+	cloak__lane_free(lane);
+	fake_redis_stop(f);
+}
+END_TEST
+
 /* ---- a connection that breaks while another thread is in send() ---- */
 
 START_TEST(connection_that_breaks_during_a_send) /* SEC-35 */
@@ -557,6 +614,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(t, thread_about_to_sleep_takes_over_from_a_leader_that_gives_up, 0,
 			    2 * LOOKS);
 	tcase_add_test(t, setup_deadline_ends_all_who_wait_for_it_whoever_leads);
+	tcase_add_test(t, slow_log_sink_holds_up_its_own_caller_alone);
 	suite_add_tcase(s, t);
 	t = tcase_create("breaks");
 	tcase_add_loop_test(t, connection_that_breaks_during_a_send, 0, 2);
