@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
 
 static const struct contract_place *all_places;
@@ -74,6 +75,10 @@ cloak_store *contract_open(const struct contract_open *o)
 
 	EXPECT(CLOAK_OK, cloak_config_new(&config));
 	EXPECT(CLOAK_OK, cloak_config_set_uri(config, o->uri, &err));
+	if (getenv("CLOAK_SLOW") != NULL) {
+		EXPECT(CLOAK_OK, cloak_config_set(config, "timeout", "20s", &err));
+		EXPECT(CLOAK_OK, cloak_config_set(config, "connect_timeout", "20s", &err));
+	}
 	for (p = o->options; p && *p; p += 2)
 		EXPECT(CLOAK_OK, cloak_config_set(config, p[0], p[1], &err));
 	EXPECT(CLOAK_OK, cloak_config_add_key(config,
