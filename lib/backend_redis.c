@@ -317,8 +317,8 @@ static struct cloak__lane *lane_at(const struct redis *r, uint32_t number)
  * not. */
 static uint32_t choose(struct redis *r, const struct cloak_req *req)
 {
-	size_t shard = cloak__router_shard(&r->router, req->name, CLOAK_NAME_CHARS);
-	uint32_t first = (uint32_t)shard * (r->spread + 1), bulk = first + r->spread;
+	uint32_t shard = cloak__router_shard(&r->router, req->name, CLOAK_NAME_CHARS);
+	uint32_t first = shard * (r->spread + 1), bulk = first + r->spread;
 	uint32_t lane = first + hash_of(req->name) % r->spread;
 
 	if (req->flags & CLOAK_REQ_FRESH)
@@ -552,7 +552,7 @@ static int redis_metrics_at(void *state, size_t index, struct cloak_lane_metrics
 	const struct redis *r = state;
 	size_t each = r->spread + 1;
 
-	if (index >= r->router.shard_count * each)
+	if (index >= r->router.count * each)
 		return 0;
 	snprintf(out->shard, sizeof out->shard, "%zu", index / each);
 	if (index % each == r->spread)
@@ -626,7 +626,8 @@ static cloak_status open_with(const struct cloak_backend_env *env, int has_tls, 
 	r->env = env;
 	r->clock.fn = env_clock;
 	memcpy(&r->clock.user, &env, sizeof env); /* the hook's user word is not const */
-	r->router.shard_count = 1;
+	r->router.count = 0;
+	cloak__router_add(&r->router, "0", 1, 0);
 	r->prefix_len = strlen(env->prefix);
 	r->spread = (uint32_t)env->lanes;
 	o.clock = &r->clock;

@@ -1,15 +1,127 @@
-/* L3 routing: which shard a name belongs to */
+/* L3 routing: which shard of a ring a name belongs to */
 /* SPDX-License-Identifier: MIT */
 #include "router.h"
 
 #include <assert.h>
 
-size_t cloak__router_shard(const struct cloak__router *router, const char *name, size_t name_len)
+/* log2(1 + i / 256) * 2^31, rounded down. test/golden/verify.py works them out again. */
+/* clang-format off */
+static const uint32_t log2_table[257] = {
+	0, 12078627, 24110347, 36095522, 48034512, 59927671, 71775349, 83577893,
+	95335645, 107048944, 118718126, 130343520, 141925455, 153464255, 164960238, 176413723,
+	187825021, 199194443, 210522295, 221808879, 233054496, 244259441, 255424008, 266548487,
+	277633164, 288678324, 299684247, 310651211, 321579490, 332469357, 343321081, 354134928,
+	364911161, 375650042, 386351828, 397016775, 407645136, 418237160, 428793095, 439313187,
+	449797677, 460246807, 470660813, 481039932, 491384396, 501694435, 511970279, 522212153,
+	532420281, 542594884, 552736183, 562844394, 572919733, 582962413, 592972645, 602950637,
+	612896598, 622810731, 632693240, 642544326, 652364189, 662153025, 671911030, 681638397,
+	691335319, 701001985, 710638584, 720245302, 729822323, 739369832, 748888008, 758377033,
+	767837083, 777268335, 786670964, 796045144, 805391046, 814708839, 823998693, 833260775,
+	842495250, 851702282, 860882034, 870034667, 879160340, 888259213, 897331442, 906377183,
+	915396590, 924389815, 933357011, 942298328, 951213914, 960103917, 968968484, 977807760,
+	986621888, 995411012, 1004175272, 1012914810, 1021629763, 1030320271, 1038986470, 1047628495,
+	1056246481, 1064840562, 1073410869, 1081957533, 1090480686, 1098980455, 1107456969, 1115910355,
+	1124340739, 1132748245, 1141132997, 1149495118, 1157834730, 1166151954, 1174446909, 1182719715,
+	1190970490, 1199199350, 1207406412, 1215591790, 1223755600, 1231897954, 1240018966, 1248118745,
+	1256197404, 1264255053, 1272291799, 1280307752, 1288303018, 1296277705, 1304231917, 1312165760,
+	1320079338, 1327972754, 1335846110, 1343699508, 1351533050, 1359346835, 1367140962, 1374915531,
+	1382670639, 1390406383, 1398122860, 1405820166, 1413498396, 1421157643, 1428798002, 1436419566,
+	1444022426, 1451606674, 1459172402, 1466719700, 1474248656, 1481759360, 1489251901, 1496726365,
+	1504182841, 1511621413, 1519042169, 1526445193, 1533830569, 1541198383, 1548548716, 1555881652,
+	1563197273, 1570495660, 1577776895, 1585041058, 1592288228, 1599518486, 1606731910, 1613928577,
+	1621108566, 1628271955, 1635418818, 1642549233, 1649663276, 1656761020, 1663842541, 1670907912,
+	1677957208, 1684990500, 1692007862, 1699009366, 1705995082, 1712965083, 1719919438, 1726858218,
+	1733781493, 1740689331, 1747581801, 1754458971, 1761320910, 1768167684, 1774999360, 1781816005,
+	1788617686, 1795404466, 1802176412, 1808933588, 1815676058, 1822403887, 1829117138, 1835815874,
+	1842500157, 1849170050, 1855825614, 1862466911, 1869094003, 1875706949, 1882305809, 1888890645,
+	1895461515, 1902018478, 1908561594, 1915090920, 1921606514, 1928108435, 1934596739, 1941071483,
+	1947532724, 1953980518, 1960414921, 1966835989, 1973243776, 1979638338, 1986019728, 1992388002,
+	1998743212, 2005085413, 2011414658, 2017730998, 2024034488, 2030325178, 2036603122, 2042868369,
+	2049120973, 2055360983, 2061588451, 2067803426, 2074005958, 2080196098, 2086373895, 2092539397,
+	2098692655, 2104833715, 2110962627, 2117079439, 2123184197, 2129276951, 2135357745, 2141426629,
+	2147483648,
+};
+/* clang-format on */
+
+static uint64_t mix(uint64_t x)
 {
-	assert(router->shard_count >= 1);
-	/* One shard has every name. */
-	(void)router;
-	(void)name;
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+/* FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/ */
+static uint64_t key_of(const char *shard_name)
+{
+	uint64_t x = UINT64_C(0xcbf29ce484222325);
+
+	for (; *shard_name; shard_name++)
+		x = (x ^ (uint8_t)*shard_name) * UINT64_C(0x100000001b3);
+	return mix(x);
+}
+
+static uint64_t number_of(const char *name)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < CLOAK__ROUTER_NAME_MIN; i++)
+		n = n << 8 | (uint8_t)name[i];
+	return n;
+}
+
+/* 1 for the largest hash, 64 * 2^31 for the smallest. */
+static uint64_t cost_of(uint64_t hash)
+{
+	int e = 63 - __builtin_clzll(hash | 1);
+	uint64_t rest = (hash | 1) << (63 - e) << 1; /* without the first one-bit */
+	size_t i = (size_t)(rest >> 56);
+	uint64_t step = log2_table[i + 1] - log2_table[i], r = rest >> 24 & UINT32_MAX;
+
+	return ((uint64_t)(64 - e) << 31) - (log2_table[i] + (step * r >> 32));
+}
+
+int cloak__router_add(struct cloak__router *router, const char *shard_name, uint32_t weight,
+		      uint32_t shard)
+{
+	uint64_t key = key_of(shard_name);
+	size_t i;
+
+	assert(weight >= 1 && weight <= CLOAK__ROUTER_WEIGHT);
+	for (i = 0; i < router->count; i++)
+		if (router->entries[i].key == key)
+			return 0;
+	if (i == CLOAK__ROUTER_SHARDS)
+		return 0;
+	router->entries[i] = (struct cloak__router_entry){key, weight, shard};
+	router->count++;
+	return 1;
+}
+
+uint32_t cloak__router_shard(const struct cloak__router *router, const char *name, size_t name_len)
+{
+	const struct cloak__router_entry *e = router->entries, *best = e;
+	uint64_t n, hash, cost, best_hash, best_cost;
+
+	assert(router->count >= 1);
+	if (router->count == 1)
+		return e->shard;
+	assert(name_len >= CLOAK__ROUTER_NAME_MIN);
 	(void)name_len;
-	return 0;
+	n = number_of(name);
+	best_hash = mix(e->key ^ n);
+	best_cost = cost_of(best_hash);
+	for (e++; e < router->entries + router->count; e++) {
+		uint64_t theirs, ours;
+
+		hash = mix(e->key ^ n);
+		cost = cost_of(hash);
+		theirs = cost * best->weight; /* below 2^37 * 2^10 */
+		ours = best_cost * e->weight;
+		if (theirs < ours || (theirs == ours && hash > best_hash)) {
+			best = e;
+			best_hash = hash;
+			best_cost = cost;
+		}
+	}
+	return best->shard;
 }

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "../lib/keyring.h"
 #include "../lib/record.h"
+#include "../lib/router.h"
 
 #include "support/check_main.h"
 #include "support/guard.h"
@@ -442,6 +443,66 @@ START_TEST(golden_envelopes)
 }
 END_TEST
 
+/* ---- routes ---- */
+
+/* "a,b*2" as a router; its shards are numbered in that order. The names end in NUL in `text` then. */
+static size_t route_ring(struct cloak__router *router, char *text, const char *names[])
+{
+	size_t count = 0;
+
+	router->count = 0;
+	while (text) {
+		char *next = strchr(text, ','), *star;
+		uint32_t weight = 1;
+
+		if (next)
+			*next++ = '\0';
+		star = strchr(text, '*');
+		if (star) {
+			*star = '\0';
+			weight = (uint32_t)strtoul(star + 1, NULL, 10);
+		}
+		ck_assert_uint_lt(count, CLOAK__ROUTER_SHARDS);
+		names[count] = text;
+		ck_assert_int_eq(cloak__router_add(router, text, weight, (uint32_t)count), 1);
+		count++;
+		text = next;
+	}
+	return count;
+}
+
+static void check_routes(const struct block *b)
+{
+	static struct cloak__router router;
+	const char *names[CLOAK__ROUTER_SHARDS];
+	char *ring = strdup(text_of(b, "ring"));
+	size_t shards = route_ring(&router, ring, names), routes = 0;
+
+	for (size_t i = 0; i < b->count; i++) {
+		const char *value = b->values[i];
+		char *name;
+		uint32_t shard;
+
+		if (strcmp(b->words[i], "route") != 0)
+			continue;
+		ck_assert_int_eq(value[32], ' ');
+		name = guard_copy(value, 32);
+		shard = cloak__router_shard(&router, name, 32);
+		guard_free(name, 32);
+		ck_assert_uint_lt(shard, shards);
+		ck_assert_str_eq(names[shard], value + 33);
+		routes++;
+	}
+	ck_assert_uint_ge(routes, 4);
+	free(ring);
+}
+
+START_TEST(golden_routes)
+{
+	each(GOLDEN "routes.txt", check_routes, 9);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("golden");
@@ -453,6 +514,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, golden_prefixes);
 	tcase_add_test(tc, golden_records);
 	tcase_add_test(tc, golden_envelopes);
+	tcase_add_test(tc, golden_routes);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

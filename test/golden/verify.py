@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Check the golden vectors with an implementation that shares no code with the library.
 
-It is written from the comments of lib/id.h, lib/keyring.h and lib/record.h and from the published
-specifications: BLAKE2b is Python's own hashlib, everything else is below. XSalsa20 after
+It is written from the comments of lib/id.h, lib/keyring.h, lib/record.h and lib/router.h and from
+the published specifications: BLAKE2b is Python's own hashlib, everything else is below. XSalsa20 after
 "Extending the Salsa20 nonce" (Bernstein, 2011) and the Salsa20 specification (2005); Poly1305 after
 RFC 8439 section 2.5; secretbox as NaCl defines it; CBOR after RFC 8949. Slow, and not in constant
 time: for test vectors only.
@@ -11,6 +11,8 @@ time: for test vectors only.
     python3 test/golden/verify.py        prints "N vectors verified" or what differs
 """
 import base64
+import decimal
+import fractions
 import hashlib
 import os
 import struct
@@ -261,6 +263,57 @@ def decode_record(data):
     return fields, b"".join(k + pairs[k] for k in sorted(pairs) if k not in known)
 
 
+# ---- routes -------------------------------------------------------------------------------------
+
+MASK64 = (1 << 64) - 1
+
+
+def mix(x):
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & MASK64
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & MASK64
+    return x ^ x >> 31
+
+
+def fnv1a(data):
+    x = 0xCBF29CE484222325
+    for byte in data:
+        x = (x ^ byte) * 0x100000001B3 & MASK64
+    return x
+
+
+def log2_steps():
+    """log2(1 + i / 256) * 2^31 rounded down, for i in 0..256."""
+    decimal.getcontext().prec = 50
+    two = decimal.Decimal(2).ln()
+    return [int((decimal.Decimal(256 + i) / 256).ln() / two * 2**31) for i in range(257)]
+
+
+LOG2 = log2_steps()
+
+
+def cost(value):
+    bits = bin(value | 1)[3:]  # what follows the first one
+    i, r = int((bits + "0" * 64)[:8], 2), int((bits + "0" * 64)[8:40], 2)
+    return 64 * 2**31 - (len(bits) * 2**31 + LOG2[i] + ((LOG2[i + 1] - LOG2[i]) * r >> 32))
+
+
+def route(ring, name):
+    """The owner of a name among (name, weight) pairs."""
+    n = int.from_bytes(name[:8].encode(), "big")
+    best = None
+    for shard, weight in ring:
+        value = mix(mix(fnv1a(shard.encode())) ^ n)
+        lot = (fractions.Fraction(cost(value), weight), -value)
+        if best is None or lot < best[0]:
+            best = (lot, shard)
+    return best[1]
+
+
+def ring_of(text):
+    pairs = (item.partition("*") for item in text.split(","))
+    return [(name, int(weight or 1)) for name, _, weight in pairs]
+
+
 # ---- the files ----------------------------------------------------------------------------------
 
 
@@ -340,10 +393,21 @@ def check_envelopes():
                 pass
 
 
+def check_routes():
+    for block in blocks("routes.txt"):
+        ring = ring_of(dict(block)["ring"])
+        for word, rest in block:
+            if word == "route":
+                name, shard = rest.split(" ")
+                expect("owner", route(ring, name), shard)
+                expect("owner, the ring turned", route(ring[::-1], name), shard)
+
+
 def main():
     check_values()
     check_records()
     check_envelopes()
+    check_routes()
     for line in failures:
         print(line)
     print(f"{count - len(failures)} of {count} vectors verified")
