@@ -23,6 +23,7 @@
 #include "memory.h"
 #include "report.h"
 #include "rounds.h"
+#include "routes.h"
 #include "sides.h"
 #include "tls.h"
 
@@ -169,6 +170,9 @@ static void all_cases(struct bench *b, const char *library)
 	if (is_wanted("overhead_bytes"))
 		report_row("overhead_bytes", "bytes", (double)(b->stored_len - b->record_len), 46,
 			   "format");
+	if (is_wanted("route.10") || is_wanted("route.100") || is_wanted("balance.10") ||
+	    is_wanted("moved.11"))
+		routes_rows(is_wanted);
 	if (library && is_wanted("size"))
 		memory_library(library);
 }
