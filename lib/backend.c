@@ -5,10 +5,8 @@
 #include <string.h>
 
 static const struct cloak_backend *const backends[] = {
-	&cloak__backend_redis,
-	&cloak__backend_rediss,
-	&cloak__backend_redis_unix,
-	&cloak__backend_memory,
+	&cloak__backend_redis,      &cloak__backend_rediss,      &cloak__backend_redis_unix,
+	&cloak__backend_redis_ring, &cloak__backend_rediss_ring, &cloak__backend_memory,
 };
 
 const struct cloak_backend *cloak__backend_find(const char *scheme)

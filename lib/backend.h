@@ -9,6 +9,8 @@
 extern const struct cloak_backend cloak__backend_redis;
 extern const struct cloak_backend cloak__backend_rediss;
 extern const struct cloak_backend cloak__backend_redis_unix;
+extern const struct cloak_backend cloak__backend_redis_ring;
+extern const struct cloak_backend cloak__backend_rediss_ring;
 extern const struct cloak_backend cloak__backend_memory;
 
 /* The backend of a scheme, or NULL. */

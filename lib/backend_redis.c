@@ -4,7 +4,7 @@
 #include "buf.h"
 #include "lane.h"
 #include "mem.h"
-#include "router.h"
+#include "owners.h"
 #include "scripts.h"
 #include "tls_context.h"
 
@@ -26,8 +26,10 @@
  * seen it: names of large ones are remembered, a few and loosely.
  *
  * submit() sends what nobody waits for and leaves the rest to wait(), which runs on the caller's
- * thread: all requests go out, lane by lane, before it waits for the first answer. Every way an answer
- * can be wrong in shape is CLOAK_E_PROTOCOL and costs the connection.
+ * thread: all requests go out, lane by lane, before it waits for the first answer. Lanes that are not
+ * connected come after that, so a server that is gone does not cost the others' requests their time.
+ * Which shards a request goes to, and what several answers mean, is decided in owners.c. Every way an
+ * answer can be wrong in shape is CLOAK_E_PROTOCOL and costs the connection.
  */
 
 #define TOUCH_WAIT_MS 1000 /* longest wait for room on the lane to send what is not waited for */
@@ -43,8 +45,8 @@ struct shard {
 struct redis {
 	const struct cloak_backend_env *env;
 	struct cloak__clock clock;
-	struct cloak__router router;
-	struct shard shards[1];
+	struct cloak__owners owners;
+	struct shard *shards;           /* as in the environment */
 	struct cloak__tls_context *tls; /* NULL: without */
 	uint32_t spread;
 	size_t prefix_len;
@@ -60,6 +62,7 @@ struct call {
 	struct cloak__command command;
 	uint8_t whole;   /* the script's text, not its hash */
 	uint8_t due;     /* to be sent, again if need be */
+	uint8_t turn;    /* in this round */
 	uint8_t waits;   /* was submitted */
 	uint8_t doubted; /* asked once more, because the connection is under suspicion */
 };
@@ -317,7 +320,7 @@ static struct cloak__lane *lane_at(const struct redis *r, uint32_t number)
  * not. */
 static uint32_t choose(struct redis *r, const struct cloak_req *req)
 {
-	uint32_t shard = cloak__router_shard(&r->router, req->name, CLOAK_NAME_CHARS);
+	uint32_t shard = cloak__owners_shard(&r->owners, req);
 	uint32_t first = shard * (r->spread + 1), bulk = first + r->spread;
 	uint32_t lane = first + hash_of(req->name) % r->spread;
 
@@ -386,6 +389,17 @@ static void settle(struct redis *r, struct call *c)
 	cloak__req_answer(req, st);
 }
 
+/* What has its turn first: servers that are connected need not wait for those that may not be there. */
+enum { SENT, READY_FIRST, THE_OTHERS };
+
+static uint8_t turn_of(const struct cloak__lane *lane)
+{
+	int32_t state =
+		atomic_load_explicit(&cloak__lane_metrics(lane)->state, memory_order_relaxed);
+
+	return state == CLOAK__LANE_READY ? READY_FIRST : THE_OTHERS;
+}
+
 /* Make a request that is due ready to be sent. */
 static void prepare(struct redis *r, struct call *c)
 {
@@ -393,6 +407,7 @@ static void prepare(struct redis *r, struct call *c)
 
 	req->origin.lane = choose(r, req);
 	c->lane = lane_at(r, req->origin.lane);
+	c->turn = turn_of(c->lane);
 	cloak__command_init(&c->command, req->kind == CLOAK_REQ_GET ? 2 : 1);
 	c->command.confirm = (req->flags & CLOAK_REQ_CONFIRM) != 0;
 }
@@ -403,6 +418,7 @@ static void get_ready(struct call *c)
 	struct cloak_req *req = c->req;
 
 	c->due = 0;
+	c->turn = SENT;
 	cloak__req_answer(req, cloak__lane_ready(c->lane, 1, req->deadline_ms, &req->origin.life,
 						 &req->shard_now_ms, &req->error));
 }
@@ -413,13 +429,14 @@ static void submit_lane(struct call *calls, size_t n, size_t first)
 	struct cloak__lane *lane = calls[first].lane;
 	struct cloak__job jobs[JOBS];
 	struct call *of[JOBS];
+	uint8_t turn = calls[first].turn;
 	int64_t deadline = calls[first].req->deadline_ms;
 	size_t count = 0, i;
 
 	for (i = first; i < n && count < JOBS; i++) {
 		struct call *c = &calls[i];
 
-		if (!c->due || c->lane != lane || c->req->kind == CLOAK_REQ_READY)
+		if (c->turn != turn || c->lane != lane || c->req->kind == CLOAK_REQ_READY)
 			continue;
 		/* a first save is refused after its deadline by the shard's clock, so that must be
 		 * known */
@@ -431,6 +448,7 @@ static void submit_lane(struct call *calls, size_t n, size_t first)
 		if (c->req->deadline_ms < deadline)
 			deadline = c->req->deadline_ms;
 		c->due = 0;
+		c->turn = SENT;
 		c->waits = 1;
 		of[count++] = c;
 	}
@@ -439,22 +457,18 @@ static void submit_lane(struct call *calls, size_t n, size_t first)
 		of[i]->req->origin.life = jobs[i].life;
 }
 
-/* One round: everything that is due goes out, then every answer is waited for. 1: some are due
- * again. */
-static int round_trip(struct redis *r, struct call *calls, size_t n)
+/* Send the calls whose turn it is and wait for every answer. 1: some are due again. */
+static int take_turn(struct redis *r, struct call *calls, size_t n, uint8_t turn)
 {
 	int again = 0;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		calls[i].waits = 0;
-		if (calls[i].due)
-			prepare(r, &calls[i]);
-	}
-	for (i = 0; i < n; i++) {
-		if (calls[i].due && calls[i].req->kind == CLOAK_REQ_READY)
+		if (calls[i].turn != turn)
+			continue;
+		if (calls[i].req->kind == CLOAK_REQ_READY)
 			get_ready(&calls[i]);
-		else if (calls[i].due)
+		else
 			submit_lane(calls, n, i);
 	}
 	for (i = 0; i < n; i++) {
@@ -462,11 +476,27 @@ static int round_trip(struct redis *r, struct call *calls, size_t n)
 
 		if (!c->waits)
 			continue;
+		c->waits = 0;
 		cloak__lane_wait(c->lane, &c->command, c->req->deadline_ms);
 		settle(r, c);
 		again |= c->due;
 	}
 	return again;
+}
+
+/* One round: everything that is due is sent and answered. 1: some are due again. */
+static int round_trip(struct redis *r, struct call *calls, size_t n)
+{
+	int again;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		calls[i].turn = SENT;
+		if (calls[i].due)
+			prepare(r, &calls[i]);
+	}
+	again = take_turn(r, calls, n, READY_FIRST);
+	return take_turn(r, calls, n, THE_OTHERS) | again;
 }
 
 static void begin(struct redis *r, struct call *c, struct cloak_req *req)
@@ -488,6 +518,8 @@ static void forget(struct redis *r, struct cloak_req *req)
 	int64_t soon = cloak__clock_mono_ms(&r->clock) + TOUCH_WAIT_MS;
 	struct cloak__job job = {.replies = 1, .format = format, .user = &c};
 
+	if (cloak__owners_is_lost(&r->owners, req))
+		return;
 	begin(r, &c, req);
 	c.whole = 1;
 	prepare(r, &c);
@@ -501,7 +533,8 @@ static void redis_submit(void *state, struct cloak_req *const *reqs, size_t n)
 			forget(state, reqs[i]);
 }
 
-static void redis_wait(void *state, struct cloak_req *const *reqs, size_t n)
+/* Each request to its one shard. */
+static void wait_each(void *state, struct cloak_req *const *reqs, size_t n)
 {
 	struct redis *r = state;
 	struct call one, *calls = &one;
@@ -525,6 +558,13 @@ static void redis_wait(void *state, struct cloak_req *const *reqs, size_t n)
 		;
 	if (calls != &one)
 		cloak__free(calls);
+}
+
+static void redis_wait(void *state, struct cloak_req *const *reqs, size_t n)
+{
+	struct redis *r = state;
+
+	cloak__owners_wait(&r->owners, reqs, n, wait_each, r);
 }
 
 static void redis_cancel(void *state, struct cloak_req *req)
@@ -552,9 +592,9 @@ static int redis_metrics_at(void *state, size_t index, struct cloak_lane_metrics
 	const struct redis *r = state;
 	size_t each = r->spread + 1;
 
-	if (index >= r->router.count * each)
+	if (index >= r->env->shard_count * each)
 		return 0;
-	snprintf(out->shard, sizeof out->shard, "%zu", index / each);
+	snprintf(out->shard, sizeof out->shard, "%s", r->env->shards[index / each].name);
 	if (index % each == r->spread)
 		snprintf(out->lane, sizeof out->lane, "bulk");
 	else
@@ -568,13 +608,17 @@ static int redis_metrics_at(void *state, size_t index, struct cloak_lane_metrics
 static void redis_close(void *state)
 {
 	struct redis *r = state;
-	uint32_t i;
+	size_t i;
+	uint32_t k;
 
 	if (!r)
 		return;
-	for (i = 0; r->shards[0].lanes && i < r->spread + 1; i++)
-		cloak__lane_free(r->shards[0].lanes[i]);
-	cloak__free(r->shards[0].lanes);
+	for (i = 0; r->shards && i < r->env->shard_count; i++) {
+		for (k = 0; r->shards[i].lanes && k < r->spread + 1; k++)
+			cloak__lane_free(r->shards[i].lanes[k]);
+		cloak__free(r->shards[i].lanes);
+	}
+	cloak__free(r->shards);
 	cloak__tls_context_free(r->tls); /* after its connections */
 	cloak__buf_free(&r->get[0]);
 	cloak__buf_free(&r->get[1]);
@@ -599,11 +643,13 @@ static cloak_status open_tls(struct redis *r, cloak_error *err)
 	return cloak__tls_context_new(&o, &r->tls, err);
 }
 
-static cloak_status open_with(const struct cloak_backend_env *env, int has_tls, void **out,
-			      cloak_error *err)
+/* Make a shard's lanes; nothing connects yet. */
+static cloak_status open_shard(struct redis *r, size_t index, cloak_error *err)
 {
+	const struct cloak_backend_env *env = r->env;
+	const struct cloak_shard *s = &env->shards[index];
 	struct cloak__lane_options o = {
-		.addr = {.path = env->path, .host = env->host, .port = env->port},
+		.addr = {.path = s->path, .host = s->host, .port = s->port},
 		.conn = {.username = env->username,
 			 .password = env->password,
 			 .client_name = env->client_name,
@@ -612,12 +658,27 @@ static cloak_status open_with(const struct cloak_backend_env *env, int has_tls, 
 			 .replicas = env->replicas,
 			 .replicas_timeout_ms = env->replicas_timeout_ms},
 		.log = {.fn = env->log, .user = env->log_user},
+		.clock = &r->clock,
 		.connect_timeout_ms = env->connect_timeout_ms,
 		.stall_ms = 2 * env->timeout_ms,
 	};
+	cloak_status st = CLOAK_OK;
+
+	o.addr.tls = r->tls;
+	o.addr.tls_name = env->tls_server_name;
+	r->shards[index].lanes = cloak__calloc(r->spread + 1, sizeof *r->shards[index].lanes);
+	if (!r->shards[index].lanes)
+		return cloak__fail_nomem(err);
+	for (uint32_t i = 0; i < r->spread + 1 && st == CLOAK_OK; i++)
+		st = cloak__lane_new(&o, &r->shards[index].lanes[i], err);
+	return st;
+}
+
+static cloak_status open_with(const struct cloak_backend_env *env, int has_tls, void **out,
+			      cloak_error *err)
+{
 	struct redis *r;
 	cloak_status st = CLOAK_OK;
-	uint32_t i;
 
 	*out = NULL;
 	r = cloak__calloc(1, sizeof *r);
@@ -626,20 +687,16 @@ static cloak_status open_with(const struct cloak_backend_env *env, int has_tls, 
 	r->env = env;
 	r->clock.fn = env_clock;
 	memcpy(&r->clock.user, &env, sizeof env); /* the hook's user word is not const */
-	r->router.count = 0;
-	cloak__router_add(&r->router, "0", 1, 0);
 	r->prefix_len = strlen(env->prefix);
 	r->spread = (uint32_t)env->lanes;
-	o.clock = &r->clock;
-	r->shards[0].lanes = cloak__calloc(r->spread + 1, sizeof *r->shards[0].lanes);
-	if (!r->shards[0].lanes || make_get(r) != CLOAK_OK)
+	cloak__owners_init(&r->owners, env);
+	r->shards = cloak__calloc(env->shard_count, sizeof *r->shards);
+	if (!r->shards || make_get(r) != CLOAK_OK)
 		st = cloak__fail_nomem(err);
 	else if (has_tls)
 		st = open_tls(r, err);
-	o.addr.tls = r->tls;
-	o.addr.tls_name = env->tls_server_name;
-	for (i = 0; i < r->spread + 1 && st == CLOAK_OK; i++)
-		st = cloak__lane_new(&o, &r->shards[0].lanes[i], err);
+	for (size_t i = 0; i < env->shard_count && st == CLOAK_OK; i++)
+		st = open_shard(r, i, err);
 	if (st != CLOAK_OK) {
 		redis_close(r);
 		return st;
@@ -670,3 +727,5 @@ static cloak_status rediss_open(const struct cloak_backend_env *env, void **out,
 const struct cloak_backend cloak__backend_redis = REDIS_BACKEND("redis", redis_open);
 const struct cloak_backend cloak__backend_rediss = REDIS_BACKEND("rediss", rediss_open);
 const struct cloak_backend cloak__backend_redis_unix = REDIS_BACKEND("redis+unix", redis_open);
+const struct cloak_backend cloak__backend_redis_ring = REDIS_BACKEND("redis-ring", redis_open);
+const struct cloak_backend cloak__backend_rediss_ring = REDIS_BACKEND("rediss-ring", rediss_open);

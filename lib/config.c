@@ -7,8 +7,10 @@
 #include "id.h"
 #include "mem.h"
 #include "settings.h"
+#include "shards.h"
 #include "uri.h"
 
+#define SCHEMES "redis, rediss, redis+unix, redis-ring, rediss-ring, memory"
 #define REDIS_PORT 6379
 /* struct sockaddr_un has 108 bytes for the path and its NUL (unix(7)) */
 #define SOCKET_PATH_MAX 107
@@ -116,25 +118,43 @@ cloak_status cloak_config_set_clock(cloak_config *config, cloak_clock_fn now, vo
 
 /* The texts of `where` are the caller's. */
 struct where {
-	const char *host, *path;
+	const char *host, *path, *shards;
 	int32_t port;
 };
 
-static cloak_status where_redis(struct cloak__settings *s, const struct cloak__uri *uri,
-				char host[256], struct where *where, cloak_error *err)
+static cloak_status where_db(struct cloak__settings *s, const struct cloak__uri *uri,
+			     cloak_error *err)
 {
 	const char *db = uri->path[0] == '/' ? uri->path + 1 : uri->path;
-	cloak_status status = cloak__uri_host_port(uri->authority, strlen(uri->authority),
-						   REDIS_PORT, host, &where->port, err);
+	cloak_status status;
 
-	where->host = host;
-	if (status != CLOAK_OK || db[0] == '\0')
-		return status;
+	if (db[0] == '\0')
+		return CLOAK_OK;
 	/* The reason is not passed on: it repeats what may be a part of a password, where a '/' in
 	 * it was not percent-encoded. */
 	status = cloak__settings_set(s, "db", db, NULL);
 	return status == CLOAK_E_CONFIG ? refuse(err, "the path is not a database of 0..65535")
 					: status;
+}
+
+static cloak_status where_redis(struct cloak__settings *s, const struct cloak__uri *uri,
+				char host[256], struct where *where, cloak_error *err)
+{
+	cloak_status status = cloak__uri_host_port(uri->authority, strlen(uri->authority),
+						   REDIS_PORT, host, &where->port, err);
+
+	where->host = host;
+	return status == CLOAK_OK ? where_db(s, uri, err) : status;
+}
+
+/* The path first: where a '/' in a password was not percent-encoded, the list is a part of that. */
+static cloak_status where_ring(struct cloak__settings *s, const struct cloak__uri *uri,
+			       struct where *where, cloak_error *err)
+{
+	cloak_status status = where_db(s, uri, err);
+
+	where->shards = uri->authority;
+	return status == CLOAK_OK ? cloak__shards_check("uri", uri->authority, err) : status;
 }
 
 static cloak_status where_unix(const struct cloak__uri *uri, struct where *where, cloak_error *err)
@@ -162,6 +182,8 @@ static cloak_status find_where(struct cloak__settings *s, const struct cloak__ur
 		return where_redis(s, uri, host, where, err);
 	if (strcmp(uri->scheme, "redis+unix") == 0)
 		return where_unix(uri, where, err);
+	if (strcmp(uri->scheme, "redis-ring") == 0 || strcmp(uri->scheme, "rediss-ring") == 0)
+		return where_ring(s, uri, where, err);
 	if (strcmp(uri->scheme, "memory") == 0) {
 		if (uri->has_user || uri->authority[0] != '\0' || uri->path[0] != '\0')
 			return refuse(err, "memory: has options only: memory:?idle_timeout=1h");
@@ -170,11 +192,9 @@ static cloak_status find_where(struct cloak__settings *s, const struct cloak__ur
 	/* user:password@host without a scheme: the "scheme" is the user */
 	if (strchr(uri->path, '@') != NULL)
 		return cloak__fail(err, CLOAK_E_UNSUPPORTED,
-				   "uri: it begins with no scheme of this build (redis, rediss, "
-				   "redis+unix, memory)");
+				   "uri: it begins with no scheme of this build (" SCHEMES ")");
 	return cloak__fail(err, CLOAK_E_UNSUPPORTED,
-			   "uri: the scheme \"%.32s\" is not in this build (redis, rediss, "
-			   "redis+unix, memory)",
+			   "uri: the scheme \"%.32s\" is not in this build (" SCHEMES ")",
 			   uri->scheme);
 }
 
@@ -183,14 +203,15 @@ static cloak_status apply_uri(struct cloak__settings *s, const struct cloak__uri
 			      cloak_error *err)
 {
 	char host[256];
-	struct where where = {"", "", 0};
+	struct where where = {"", "", "", 0};
 	cloak_status status = find_where(s, uri, host, &where, err);
 
 	if (status != CLOAK_OK)
 		return status;
 	if (!cloak__settings_text(&s->scheme, uri->scheme) ||
 	    !cloak__settings_text(&s->host, where.host) ||
-	    !cloak__settings_text(&s->path, where.path))
+	    !cloak__settings_text(&s->path, where.path) ||
+	    !cloak__settings_text(&s->shards, where.shards))
 		return cloak__fail_nomem(err);
 	s->port = where.port;
 	if (uri->has_user)

@@ -11,11 +11,12 @@
 /* Every option as a typed field. Texts are allocations of their own, never NULL ("" for none). */
 struct cloak__settings {
 	/* from the URI; scheme is "" while there was none */
-	char *scheme, *host, *path;
+	char *scheme, *host, *path, *shards; /* shards: the list of a ring */
 	int32_t port;
 
 	/* the property table's fields */
 	char *prefix, *username, *password, *client_name;
+	char *next, *previous, *lost;
 	char *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_server_name;
 	char *cookie_name, *cookie_path, *cookie_domain;
 	int64_t db, timeout_ms, connect_timeout_ms, idle_ms, absolute_ms, touch_percent, max_size,

@@ -122,6 +122,8 @@ cloak_status cloak__op_request(struct cloak__op *op, uint8_t kind, const char *n
 	op->req.kind = kind;
 	op->req.name = name;
 	op->req.deadline_ms = op->deadline_ms;
+	if (op->session && name == op->session->name)
+		op->req.shard = op->session->shard;
 	op->req.origin = origin;
 	op->req.op = op;
 	return CLOAK__PENDING;
@@ -201,6 +203,7 @@ void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms)
 	touch.tag = s->tag;
 	touch.ttl_ms = ttl;
 	touch.deadline_ms = op->deadline_ms;
+	touch.shard = s->shard;
 	touch.done = NULL;
 	store->backend->submit(store->backend_state, &reqs, 1);
 	cloak__count(&store->metrics.touches, 1);
@@ -228,7 +231,7 @@ void cloak__op_conflict(struct cloak__op *op)
 
 /* ---- ping ---- */
 
-/* Ask for a name nobody has: a real round trip, and the right to read is proven too. */
+/* Ask every shard for a name nobody has: a real round trip, and the right to read is proven too. */
 cloak_status cloak__op_ping(struct cloak__op *op)
 {
 	uint8_t name[CLOAK__NAME_BYTES];
@@ -237,7 +240,9 @@ cloak_status cloak__op_ping(struct cloak__op *op)
 		op->state = 1;
 		cloak__id_random(name);
 		cloak__id_text(name, op->name);
-		return cloak__op_request(op, CLOAK_REQ_GET, op->name);
+		cloak__op_request(op, CLOAK_REQ_GET, op->name);
+		op->req.flags = CLOAK_REQ_EVERY;
+		return CLOAK__PENDING;
 	}
 	if (op->req.status >= 0)
 		return CLOAK_OK;

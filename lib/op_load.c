@@ -115,6 +115,7 @@ static cloak_status loaded(struct cloak__op *op, uint8_t *plaintext, size_t plai
 		cloak__op_log(op, CLOAK__EVENT_UNKNOWN_ID, "past its absolute deadline");
 	if (st != CLOAK_OK)
 		return st;
+	s->shard = op->req.shard;
 	cloak__session_alive(s, now, left);
 	if (op->flags & CLOAK_LOAD_PEEK)
 		return CLOAK_OK;

@@ -31,7 +31,7 @@ int32_t cloak_version_number(void)
 
 int cloak_has_feature(const char *feature)
 {
-	static const char *const features[] = {"redis", "unix", "memory", "tls"};
+	static const char *const features[] = {"redis", "unix", "ring", "memory", "tls"};
 
 	for (size_t i = 0; feature != NULL && i < sizeof(features) / sizeof(features[0]); i++) {
 		if (strcmp(features[i], feature) == 0)

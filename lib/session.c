@@ -73,6 +73,7 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	s->value_len = 0;
 	s->unset = NULL;
 	s->unset_count = 0;
+	s->shard = 0;
 	s->is_new = s->dirty = s->gone = s->unknown = s->unconfirmed = 0;
 	s->changed_since = s->busy = 0;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = 0;

@@ -30,7 +30,8 @@ struct cloak_session {
 	uint8_t is_new, dirty, gone, unknown;
 	char **unset; /* names of attributes that were removed since load or save */
 	size_t unset_count;
-	uint8_t busy;          /* an operation is under way */
+	uint32_t shard; /* where it was found, as the backend says; 0: where its name belongs */
+	uint8_t busy;   /* an operation is under way */
 	uint8_t unconfirmed;   /* stored, but not known to be on the replicas asked for */
 	uint8_t changed_since; /* a change came after the save that got no answer */
 	int64_t expires_ms;    /* shard's clock; 0: not stored yet */

@@ -12,12 +12,14 @@
 #include <string.h>
 
 #include "mem.h"
+#include "shards.h"
 
 enum type { TEXT, INTEGER, SIZE, SPAN, BOOLEAN, CHOICE };
 static const char *const type_names[] = {"text", "integer", "size", "span", "boolean", "choice"};
 
 /* The bytes a text may consist of. NUL never is one. */
-enum bytes { ANY, NO_CONTROLS, PRINTABLE, PREFIX, TOKEN, ATTRIBUTE };
+/* SHARDS: a list of shards, or nothing. */
+enum bytes { ANY, NO_CONTROLS, PRINTABLE, PREFIX, TOKEN, ATTRIBUTE, SHARDS };
 
 struct property {
 	const char *name;
@@ -52,6 +54,12 @@ static const struct property properties[] = {
 	 "A write is confirmed once so many replicas have it (WAIT); 0 means nobody is asked."},
 	{"replicas_timeout_ms", INTEGER, ANY, 0, AT(replicas_timeout_ms), "1..60000", "50",
 	 "How many milliseconds WAIT waits for the replicas; less than `timeout`."},
+	{"next", TEXT, SHARDS, 0, AT(next), "0..8192 bytes: name=host[:port][*weight],...", "",
+	 "The ring that `redis-ring:` will have next: its servers are asked for sessions too."},
+	{"previous", TEXT, SHARDS, 0, AT(previous), "0..8192 bytes: name=host[:port][*weight],...",
+	 "", "The ring that `redis-ring:` had before: its servers are asked for sessions too."},
+	{"lost", TEXT, PRINTABLE, 0, AT(lost), "0..8192 bytes: name,...", "",
+	 "Shards that will not come back: what they had counts as not found."},
 	{"tls_ca_file", TEXT, NO_CONTROLS, 0, AT(tls_ca_file),
 	 "0..1024 bytes, no control characters", "",
 	 "File with the certificates (PEM) that are trusted; empty means the system's."},
@@ -213,7 +221,7 @@ static int in_range(const struct property *p, int64_t v)
 
 static int text_fits(const struct property *p, const char *text)
 {
-	static const char *const forbidden[] = {"", "", "", "{}", "()<>@,;:\\\"/[]?={}", ";,"};
+	static const char *const forbidden[] = {"", "", "", "{}", "()<>@,;:\\\"/[]?={}", ";,", ""};
 
 	if (!in_range(p, (int64_t)strlen(text)))
 		return 0;
@@ -231,7 +239,7 @@ static int text_fits(const struct property *p, const char *text)
 
 /* ---- settings ---- */
 
-static const size_t uri_texts[] = {AT(scheme), AT(host), AT(path)};
+static const size_t uri_texts[] = {AT(scheme), AT(host), AT(path), AT(shards)};
 
 #define URI_TEXTS (sizeof(uri_texts) / sizeof(uri_texts[0]))
 #define FIELDS (URI_TEXTS + PROPERTIES)
@@ -330,6 +338,11 @@ static cloak_status set_property(struct cloak__settings *s, const struct propert
 		if (!text_fits(p, value))
 			return cloak__fail(err, CLOAK_E_CONFIG, "%s: it must be %s", p->name,
 					   p->range);
+		if (p->bytes == SHARDS && value[0] != '\0') {
+			cloak_status status = cloak__shards_check(p->name, value, err);
+			if (status != CLOAK_OK)
+				return status;
+		}
 		return cloak__settings_text(field_at(s, p->offset), value) ? CLOAK_OK
 									   : cloak__fail_nomem(err);
 	}

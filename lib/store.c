@@ -28,10 +28,9 @@ static void fill_env(struct cloak_store *store)
 	env->clock = &store->config->clock;
 	env->log = store->config->log.fn;
 	env->log_user = store->config->log.user;
-	env->host = s->host;
-	env->port = s->port;
+	env->shards = store->shards.list;
+	env->shard_count = store->shards.count;
 	env->db = (int32_t)s->db;
-	env->path = s->path;
 	env->prefix = s->prefix;
 	env->username = s->username;
 	env->password = s->password;
@@ -50,6 +49,13 @@ static void fill_env(struct cloak_store *store)
 	env->tls_insecure = (int32_t)s->tls_insecure;
 }
 
+static void free_store(struct cloak_store *store)
+{
+	cloak__shards_free(&store->shards);
+	cloak_config_free(store->config);
+	cloak__free(store);
+}
+
 cloak_status cloak__store_open_with(const struct cloak_config *config,
 				    const struct cloak_backend *backend, struct cloak_store **out,
 				    cloak_error *err)
@@ -66,6 +72,9 @@ cloak_status cloak__store_open_with(const struct cloak_config *config,
 		cloak__free(store);
 		return cloak__fail_nomem(err);
 	}
+	st = cloak__shards_make(&store->config->settings, &store->shards, err);
+	if (st != CLOAK_OK)
+		goto fail;
 	store->config->log.metrics = &store->metrics;
 	atomic_init(&store->refs, 1);
 	atomic_init(&store->gate, 0);
@@ -74,14 +83,14 @@ cloak_status cloak__store_open_with(const struct cloak_config *config,
 	cloak__prefix_hash(store->config->settings.prefix, store->prefix_hash);
 	fill_env(store);
 	st = backend->open(&store->env, &store->backend_state, err);
-	if (st != CLOAK_OK) {
-		cloak_config_free(store->config);
-		cloak__free(store);
-		return st;
-	}
+	if (st != CLOAK_OK)
+		goto fail;
 	store->backend = backend;
 	*out = store;
 	return CLOAK_OK;
+fail:
+	free_store(store);
+	return st;
 }
 
 cloak_status cloak_store_open(const cloak_config *config, cloak_store **out, cloak_error *err)
@@ -124,8 +133,7 @@ void cloak__store_unref(struct cloak_store *store)
 	if (atomic_fetch_sub(&store->refs, 1) != 1)
 		return;
 	shut_down(store);
-	cloak_config_free(store->config);
-	cloak__free(store);
+	free_store(store);
 }
 
 cloak_status cloak__store_enter(struct cloak_store *store, cloak_error *err)

@@ -6,6 +6,7 @@
 #include "backend.h"
 #include "config.h"
 #include "metrics.h"
+#include "shards.h"
 
 #include <stdatomic.h>
 
@@ -26,6 +27,7 @@ struct cloak_store {
 	const struct cloak_backend *backend;
 	void *backend_state;
 	struct cloak_backend_env env;
+	struct cloak__shards shards;
 	struct cloak__metrics metrics;
 };
 

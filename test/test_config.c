@@ -452,7 +452,14 @@ START_TEST(set_uri_refuses_as_a_whole_and_repeats_no_secret)
 		{"zuser:zpass@h", CLOAK_E_UNSUPPORTED},
 		{"redisss://zuser:zpass@h", CLOAK_E_UNSUPPORTED},
 		{"rediss://zuser:zpass@h:0", CLOAK_E_CONFIG},
-		{"redis-ring://zuser:zpass@a,b", CLOAK_E_UNSUPPORTED},
+		{"redis-ring://", CLOAK_E_CONFIG},
+		{"redis-ring://zuser:zpass@", CLOAK_E_CONFIG},
+		{"redis-ring://zuser:zpass@a,b", CLOAK_E_CONFIG},
+		{"redis-ring://zuser:1/zpass@a=h", CLOAK_E_CONFIG},
+		{"redis-ring://zuser=h/zpass@a=h", CLOAK_E_CONFIG},
+		{"redis-ring://zuser:z=1/zpass@a=h", CLOAK_E_CONFIG},
+		{"redis-ring://a=zuser%40zpass", CLOAK_E_CONFIG},
+		{"redis-ring://a=h/x", CLOAK_E_CONFIG},
 	};
 	const struct cloak__settings *s = &config->settings;
 
@@ -717,7 +724,7 @@ START_TEST(property_at_lists_options_that_can_be_set_to_their_default)
 		if (p.secret)
 			ck_assert_str_eq(p.name, "password");
 	}
-	ck_assert_uint_eq(count, 27);
+	ck_assert_uint_eq(count, 30);
 	ck_assert_uint_eq(secrets, 1);
 	ck_assert_int_eq(s->absolute_ms, fresh.absolute_ms);
 	ck_assert_str_eq(s->cookie_name, fresh.cookie_name);

@@ -26,6 +26,7 @@ START_TEST(has_feature_knows_the_schemes_only)
 {
 	ck_assert_int_eq(cloak_has_feature("redis"), 1);
 	ck_assert_int_eq(cloak_has_feature("unix"), 1);
+	ck_assert_int_eq(cloak_has_feature("ring"), 1);
 	ck_assert_int_eq(cloak_has_feature("memory"), 1);
 	ck_assert_int_eq(cloak_has_feature("tls"), 1);
 	ck_assert_int_eq(cloak_has_feature("quic"), 0);

@@ -55,6 +55,7 @@ enum { CLOAK_APPLIED_NO = 0, CLOAK_APPLIED_YES, CLOAK_APPLIED_MAYBE };
 #define CLOAK_REQ_FRESH 1u   /* on another connection than the one of `origin` */
 #define CLOAK_REQ_FORGET 2u  /* no answer wanted; `done` is not called */
 #define CLOAK_REQ_CONFIRM 4u /* PUT, END: OK only when replicas have it too, else UNCONFIRMED */
+#define CLOAK_REQ_EVERY 8u   /* GET: ask every shard; one that fails is the answer */
 
 /* Which connection answered: handed back to suspect() and judge() when the bytes do not open. */
 struct cloak_origin {
@@ -73,6 +74,9 @@ struct cloak_req {
 	const uint8_t *tag;  /* PUT with COND_TAG, TOUCH: CLOAK_TAG_BYTES bytes */
 	int64_t ttl_ms;      /* PUT, TOUCH: at least 1 */
 	int64_t deadline_ms; /* by the monotonic clock of the environment */
+	/* 0: where the name belongs. Else what a GET of it has put here, the backend's own number for
+	 * where it was found: PUT, TOUCH and READY go there. */
+	uint32_t shard;
 
 	cloak_status status;
 	uint8_t applied;
@@ -89,6 +93,17 @@ struct cloak_req {
 
 #define CLOAK_BACKEND_CAP_BLOCKING 1u /* wait() works */
 
+/* One server. Its name is what it is known by: a failover or another address changes nothing. */
+struct cloak_shard {
+	const char *name;
+	const char *host; /* "" if none */
+	const char *path; /* Unix socket; "" if none */
+	int32_t port;
+	uint32_t weight;       /* in the own ring, where new names go; 0: not in it */
+	uint32_t other_weight; /* in the ring before or after it; 0: not in it */
+	int32_t is_lost;       /* not to be asked: what it had is not found */
+};
+
 /* What a backend is opened with. Everything is [borrowed] for the backend's life. */
 struct cloak_backend_env {
 	uint32_t size;
@@ -101,11 +116,10 @@ struct cloak_backend_env {
 	cloak_log_fn log;
 	void *log_user;
 
-	/* where, as parsed from the URI */
-	const char *host; /* "" if none */
-	int32_t port;
+	/* where, as parsed from the URI: at least one of the own ring, each name once */
+	const struct cloak_shard *shards;
+	size_t shard_count;
 	int32_t db;
-	const char *path; /* Unix socket; "" if none */
 
 	/* options, as in the README's table */
 	const char *prefix;
@@ -148,7 +162,8 @@ struct cloak_lane_metrics {
 
 struct cloak_backend {
 	uint32_t size;
-	const char *scheme; /* "redis", "rediss", "redis+unix", "memory" */
+	const char *
+		scheme; /* "redis", "rediss", "redis+unix", "redis-ring", "rediss-ring", "memory" */
 	uint32_t capabilities;
 
 	cloak_status (*open)(const struct cloak_backend_env *env, void **out, cloak_error *err);

@@ -1,0 +1,27 @@
+/* L5 facade: the servers a store works with, from its URI and options */
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOAK_SHARDS_H
+#define CLOAK_SHARDS_H
+
+#include "config.h"
+#include "../include/cloakroom/backend.h"
+
+struct cloak__shard_texts;
+
+/* The shards of the own ring, then those that only the other ring has. */
+struct cloak__shards {
+	struct cloak_shard *list;
+	size_t count;
+	struct cloak__shard_texts *texts; /* which the list points to */
+};
+
+/* Check the form of a list "name=address[*weight],...". `what` begins the message: "uri", "next". */
+cloak_status cloak__shards_check(const char *what, const char *text, cloak_error *err);
+
+/* All shards of the settings, to which the list may point. CLOAK_OK; CLOAK_E_CONFIG: the rings do not
+ * go together, or with the scheme; CLOAK_E_NOMEM. On failure there is nothing to free. */
+cloak_status cloak__shards_make(const struct cloak__settings *s, struct cloak__shards *out,
+				cloak_error *err);
+void cloak__shards_free(struct cloak__shards *shards);
+
+#endif
