@@ -233,17 +233,19 @@ cloak_status cloak__shards_check(const char *what, const char *text, cloak_error
 
 static cloak_status mark_lost(struct cloak__shards *shards, const char *names, cloak_error *err)
 {
-	while (*names) {
-		size_t len = strcspn(names, ",");
+	const char *next = *names ? names : NULL;
+
+	while (next) {
+		size_t len = strcspn(next, ",");
 		struct cloak__shard_texts t;
-		struct cloak_shard *s = read_name(names, len, &t) ? find(shards, t.name) : NULL;
+		struct cloak_shard *s = read_name(next, len, &t) ? find(shards, t.name) : NULL;
 
 		if (!s)
 			return cloak__fail(err, CLOAK_E_CONFIG,
 					   "lost: \"%.*s\" is no shard of this store",
-					   len > NAME_MAX_CHARS ? NAME_MAX_CHARS : (int)len, names);
+					   len > NAME_MAX_CHARS ? NAME_MAX_CHARS : (int)len, next);
 		s->is_lost = 1;
-		names += len + (names[len] == ',');
+		next = next[len] ? next + len + 1 : NULL;
 	}
 	return CLOAK_OK;
 }
@@ -266,7 +268,7 @@ cloak_status cloak__shards_make(const struct cloak__settings *s, struct cloak__s
 	memset(out, 0, sizeof *out);
 	if (!is_ring && (*other || *s->lost))
 		return cloak__fail(err, CLOAK_E_CONFIG,
-				   "%s: it goes with redis-ring: only; redis://HOST is the ring of "
+				   "%s: it goes with a ring only; redis://HOST is the ring of "
 				   "one shard, redis-ring://NAME=HOST",
 				   what);
 	if (is_ring && strcmp(s->scheme, "rediss-ring") == 0 &&
