@@ -18,7 +18,7 @@
  *   GET     GET key, PTTL key     in one packet; works on a server that refuses writes
  *   PUT     EVALSHA put_absent or put_tag; EVAL after NOSCRIPT
  *   TOUCH   EVAL touch            (EVAL: nobody waits to see a NOSCRIPT)
- *   END     EVALSHA end; EVAL after NOSCRIPT
+ *   END     EVALSHA end; EVAL after NOSCRIPT, and always where a name has two owners
  *
  * Lanes. A shard has `lanes` of them, over which the names are spread, and one for bulk: values over
  * BULK_BYTES, which would hold up all replies behind them, and what is to be confirmed by replicas,
@@ -26,10 +26,10 @@
  * seen it: names of large ones are remembered, a few and loosely.
  *
  * submit() sends what nobody waits for and leaves the rest to wait(), which runs on the caller's
- * thread: all requests go out, lane by lane, before it waits for the first answer. Lanes that are not
- * connected come after that, so a server that is gone does not cost the others' requests their time.
- * Which shards a request goes to, and what several answers mean, is decided in owners.c. Every way an
- * answer can be wrong in shape is CLOAK_E_PROTOCOL and costs the connection.
+ * thread: all requests go out, lane by lane, before it waits for the first answer; those last whose
+ * lane is not connected, so that a server that is gone costs the requests to others no time. Which
+ * shards a request goes to, and what several answers mean, is decided in owners.c. Every way an answer
+ * can be wrong in shape is CLOAK_E_PROTOCOL and costs the connection.
  */
 
 #define TOUCH_WAIT_MS 1000 /* longest wait for room on the lane to send what is not waited for */
@@ -389,7 +389,7 @@ static void settle(struct redis *r, struct call *c)
 	cloak__req_answer(req, st);
 }
 
-/* What has its turn first: servers that are connected need not wait for those that may not be there. */
+/* Servers that are connected have their turn first: sending to the others may have to wait for them. */
 enum { SENT, READY_FIRST, THE_OTHERS };
 
 static uint8_t turn_of(const struct cloak__lane *lane)
@@ -457,13 +457,9 @@ static void submit_lane(struct call *calls, size_t n, size_t first)
 		of[i]->req->origin.life = jobs[i].life;
 }
 
-/* Send the calls whose turn it is and wait for every answer. 1: some are due again. */
-static int take_turn(struct redis *r, struct call *calls, size_t n, uint8_t turn)
+static void send_turn(struct call *calls, size_t n, uint8_t turn)
 {
-	int again = 0;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (calls[i].turn != turn)
 			continue;
 		if (calls[i].req->kind == CLOAK_REQ_READY)
@@ -471,12 +467,28 @@ static int take_turn(struct redis *r, struct call *calls, size_t n, uint8_t turn
 		else
 			submit_lane(calls, n, i);
 	}
+}
+
+/* One round: everything that is due goes out, then every answer is waited for. 1: some are due again.
+ * An answer that has come by the time it is looked for counts, however long others were waited for. */
+static int round_trip(struct redis *r, struct call *calls, size_t n)
+{
+	int again = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		calls[i].turn = SENT;
+		calls[i].waits = 0;
+		if (calls[i].due)
+			prepare(r, &calls[i]);
+	}
+	send_turn(calls, n, READY_FIRST);
+	send_turn(calls, n, THE_OTHERS);
 	for (i = 0; i < n; i++) {
 		struct call *c = &calls[i];
 
 		if (!c->waits)
 			continue;
-		c->waits = 0;
 		cloak__lane_wait(c->lane, &c->command, c->req->deadline_ms);
 		settle(r, c);
 		again |= c->due;
@@ -484,26 +496,13 @@ static int take_turn(struct redis *r, struct call *calls, size_t n, uint8_t turn
 	return again;
 }
 
-/* One round: everything that is due is sent and answered. 1: some are due again. */
-static int round_trip(struct redis *r, struct call *calls, size_t n)
-{
-	int again;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		calls[i].turn = SENT;
-		if (calls[i].due)
-			prepare(r, &calls[i]);
-	}
-	again = take_turn(r, calls, n, READY_FIRST);
-	return take_turn(r, calls, n, THE_OTHERS) | again;
-}
-
 static void begin(struct redis *r, struct call *c, struct cloak_req *req)
 {
 	c->redis = r;
 	c->req = req;
-	c->whole = c->waits = c->doubted = 0;
+	c->waits = c->doubted = 0;
+	/* With two owners NOSCRIPT from one would be known only when the other has answered. */
+	c->whole = req->kind == CLOAK_REQ_END && !r->owners.is_plain;
 	c->due = 1;
 	req->applied = CLOAK_APPLIED_NO;
 	req->out = NULL;
