@@ -97,8 +97,8 @@ CLOAK_API int32_t cloak_version_number(void);
 
 /** Tell whether this build of the library has a feature.
  *
- *  Known names in this release: "redis", "unix" and "memory", the storage schemes, and "tls".
- *  Later releases add names, so a program can ask instead of comparing versions.
+ *  Known names in this release: "redis", "unix", "ring" and "memory", where sessions can be kept,
+ *  and "tls". Later releases add names, so a program can ask instead of comparing versions.
  *
  *  @param feature  [borrowed] name, NUL-terminated
  *  @return 1 if this build has it, else 0 (also for names not known)
@@ -206,11 +206,19 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_set(cloak_config *config, con
  *    redis://[user:password@]host[:port][/db]    TCP; port 6379, db 0; IPv6 in brackets
  *    rediss://[user:password@]host[:port][/db]   the same over TLS 1.2 or later; the options tls_...
  *    redis+unix:///path/of/socket[?db=n]         Unix socket
+ *    redis-ring://[user:password@]LIST[/db]      several servers, over which sessions are spread
+ *    rediss-ring://[user:password@]LIST[/db]     the same over TLS
  *    memory:                                     this process only: for tests and single programs
  *
  *  With rediss:// the server's certificate must be signed by an authority of the system's store or
  *  of `tls_ca_file`, and be for the host of the URI or for `tls_server_name`. Nothing but
  *  `tls_insecure` turns that off.
+ *
+ *  LIST is name=host[:port][*weight],... with at least one item. Which server keeps a session is
+ *  decided by its id and by the names and weights (1..1000, 1 without) in the list, whose order does
+ *  not matter, and never by an address. A name has 1..63 letters, digits, '-', '_' and '.'. In place
+ *  of host[:port] a Unix socket may stand, its '/' as %2F in the URI itself. A list that is in use is
+ *  changed in steps, by the options `next` and `previous`: README.md, "Several servers".
  *
  *  Any option can follow as a query: redis://10.0.0.5/2?idle_timeout=1h&prefix=shop. User and
  *  password are percent-decoded (RFC 3986 section 2.1), so are query values and socket paths. The
@@ -365,7 +373,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_store_open(const cloak_config *confi
  *  @threads any, once   @since 0.1 */
 CLOAK_API void cloak_store_close(cloak_store *store);
 
-/** Check that the server can be reached and accepts the credentials.
+/** Check that the server can be reached and accepts the credentials; of several servers, each.
  *
  *  @param store  the store
  *  @param err    why, on failure

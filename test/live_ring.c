@@ -280,7 +280,7 @@ END_TEST
 #define OLD "abc"
 #define NEW "abcd"
 
-/* O, A, B, C of PROTOCOLS.md: what each creates, those that may run beside it find. */
+/* SEC-9. The configurations of README.md, O, A, B, C: what each creates, those that may run beside it find. */
 START_TEST(each_configuration_finds_what_its_neighbours_create)
 {
 	static const struct {
@@ -350,7 +350,7 @@ START_TEST(writes_go_where_it_was_found)
 }
 END_TEST
 
-/* Without tombstones at both: a process that asks the other owner first, or alone, sees it go on. */
+/* SEC-12. Without tombstones at both: a process that asks the other owner first, or alone, sees it go on. */
 START_TEST(destroy_leaves_a_tombstone_at_both_owners)
 {
 	cloak_store *now, *next;
@@ -403,7 +403,7 @@ START_TEST(destroy_that_reaches_one_owner_is_not_done)
 }
 END_TEST
 
-/* Without it: the owner that answers knows of no session, the other one has it. */
+/* SEC-34. Without it: the owner that answers knows of no session, the other one has it. */
 START_TEST(silence_of_one_owner_is_no_logout)
 {
 	cloak_store *store, *old;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /*
- * The configurations of PROTOCOLS.md section 7, the ring of a, b, c becoming one of a (heavier), b, d:
+ * The configurations of README.md, "Several servers", the ring of a, b, c becoming one of a (heavier), b, d:
  *
  *   O  the old ring      A  the old, next= the new      B  the new, previous= the old      C  the new
  *

@@ -25,9 +25,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define AT(field) offsetof(struct cloak__settings, field)
 
 static const size_t texts[] = {
-	AT(scheme),          AT(host),        AT(path),        AT(prefix),        AT(username),
-	AT(password),        AT(client_name), AT(tls_ca_file), AT(tls_cert_file), AT(tls_key_file),
-	AT(tls_server_name), AT(cookie_name), AT(cookie_path), AT(cookie_domain),
+	AT(scheme),
+	AT(host),
+	AT(path),
+	AT(prefix),
+	AT(username),
+	AT(password),
+	AT(client_name),
+	AT(tls_ca_file),
+	AT(tls_cert_file),
+	AT(tls_key_file),
+	AT(tls_server_name),
+	AT(cookie_name),
+	AT(cookie_path),
+	AT(cookie_domain),
+	AT(shards),
+	AT(next),
+	AT(previous),
+	AT(lost),
 };
 static const size_t numbers[] = {
 	AT(db),
@@ -207,7 +222,7 @@ static void open_store(cloak_config *config)
 	const char *scheme = config->settings.scheme;
 	cloak_store *store = NULL;
 	cloak_error err = {0};
-	cloak_status status = strcmp(scheme, "rediss") == 0
+	cloak_status status = strncmp(scheme, "rediss", 6) == 0
 				      ? cloak__config_check(config, &err)
 				      : cloak_store_open(config, &store, &err);
 
