@@ -277,6 +277,38 @@ START_TEST(out_of_memory_leaves_nothing)
 }
 END_TEST
 
+/* Nothing connects before the first call. */
+START_TEST(store_of_a_ring_opens_or_leaves_nothing)
+{
+	cloak_store *store;
+	cloak_status st;
+	long n, before;
+
+	set_uri("redis-ring://a=127.0.0.1:1*2,b=127.0.0.1:2?next=b=127.0.0.1:2*3,c=127.0.0.1:3");
+	ck_assert_int_eq(cloak_config_add_key(config, "0123456789abcdef0123456789abcdef", 32,
+					      CLOAK_KEY_WRITE, &err),
+			 CLOAK_OK);
+	before = oom_live();
+	for (n = 0;; n++) {
+		oom_fail_at(n);
+		st = cloak_store_open(config, &store, &err);
+		oom_fail_at(-1);
+		if (!oom_hit())
+			break;
+		ck_assert_int_eq(st, CLOAK_E_NOMEM);
+		ck_assert_ptr_null(store);
+		ck_assert_int_eq(oom_live(), before);
+	}
+	ck_assert_int_eq(st, CLOAK_OK);
+	cloak_store_close(store);
+	ck_assert_int_eq(oom_live(), before);
+	set("lost", "x");
+	ck_assert_int_eq(cloak_store_open(config, &store, &err), CLOAK_E_CONFIG);
+	ck_assert_ptr_null(store);
+	ck_assert_int_eq(oom_live(), before);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *s = suite_create("shards");
@@ -291,6 +323,7 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(t, rings_that_do_not_go_together_are_refused, 0,
 			    sizeof clashes / sizeof clashes[0]);
 	tcase_add_test(t, out_of_memory_leaves_nothing);
+	tcase_add_test(t, store_of_a_ring_opens_or_leaves_nothing);
 	suite_add_tcase(s, t);
 	return s;
 }
