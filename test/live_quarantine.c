@@ -192,13 +192,30 @@ static void run_crowd(struct crowd *c)
 			      cloak_status_name(c->bad[i].got));
 }
 
+/* The shortest of three: the machine has other things to do, too. Adds up what the bad ones did. */
+static int64_t best_of_three(struct crowd *c, long *bad)
+{
+	int64_t best = INT64_MAX;
+	int rounds, i;
+
+	*bad = 0;
+	for (rounds = 0; rounds < 3; rounds++) {
+		run_crowd(c);
+		if (c->took_ms < best)
+			best = c->took_ms;
+		for (i = 0; i < BAD; i++)
+			*bad += c->bad[i].done;
+	}
+	return best;
+}
+
 START_TEST(damaged_record_asked_for_again_and_again_costs_others_nothing) /* SEC-35 */
 {
 	cloak_store *store = contract_open_uri(uri, (const char *const[]){"timeout", "20s", NULL});
 	struct crowd c;
 	char id[CONTRACT_ID_CHARS + 1];
-	int64_t undisturbed;
-	long before, gets, bad = 0;
+	int64_t undisturbed, disturbed;
+	long before, gets, bad;
 	int i;
 
 	make_crowd(&c, store);
@@ -207,8 +224,7 @@ START_TEST(damaged_record_asked_for_again_and_again_costs_others_nothing) /* SEC
 		c.bad[i] = c.good[0];
 		c.bad[i].want = CLOAK_OK;
 	}
-	run_crowd(&c);
-	undisturbed = c.took_ms;
+	undisturbed = best_of_three(&c, &bad);
 	damaged(store, (enum damage)_i, id);
 	contract_no_load(store, id, damage_status[_i]); /* both connections are there now */
 	for (i = 0; i < BAD; i++) {
@@ -217,18 +233,16 @@ START_TEST(damaged_record_asked_for_again_and_again_costs_others_nothing) /* SEC
 	}
 	ck_assert_int_eq(redis_server_ask(server, "CONFIG RESETSTAT"), 1);
 	before = connections(); /* this question's too */
-	run_crowd(&c);
+	disturbed = best_of_three(&c, &bad);
 	gets = info("commandstats", "cmdstat_get:calls=");
-	for (i = 0; i < BAD; i++)
-		bad += c.bad[i].done;
 	ck_assert_int_gt(bad, 0);
 	/* a second look each, and nothing more; no connection is closed or made */
-	ck_assert_int_eq(gets, GOOD * LOADS + 2 * bad);
+	ck_assert_int_eq(gets, 3 * GOOD * LOADS + 2 * bad);
 	ck_assert_int_eq(connections() - before, 2); /* those of the two questions */
 	ck_assert_double_eq(metric(store, DISCONNECTS("0")), 0);
 	ck_assert_double_eq(metric(store, DISCONNECTS("bulk")), 0);
-	ck_assert_msg(c.took_ms < undisturbed * 5 + 1000, "%ld ms, undisturbed %ld ms",
-		      (long)c.took_ms, (long)undisturbed);
+	ck_assert_msg(disturbed < undisturbed * 5 + 1000, "%ld ms, undisturbed %ld ms",
+		      (long)disturbed, (long)undisturbed);
 	cloak_store_close(store);
 }
 END_TEST
