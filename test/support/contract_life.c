@@ -357,7 +357,7 @@ END_TEST
 
 /* ---- Time ---------------------------------------------------------------------------------- */
 
-static const char *const short_idle[] = {"idle_timeout", "1s", "touch_percent", "50", NULL};
+static const char *const short_idle[] = {"idle_timeout", "2s", "touch_percent", "50", NULL};
 
 START_TEST(idle_session_expires)
 {
@@ -390,7 +390,7 @@ START_TEST(peek_does_not_extend)
 	int64_t expires_ms = cloak_session_expires_ms(s);
 
 	/* SEC-16 */
-	contract_pass_until(_i, expires_ms - 350);
+	contract_pass_until(_i, expires_ms - 900);
 	l = contract_load_flags(store, cloak_session_id(s), CLOAK_LOAD_PEEK);
 	ck_assert_int_le(cloak_session_expires_ms(l), expires_ms + 20);
 	ck_assert_int_ge(cloak_session_expires_ms(l), expires_ms - 20);
@@ -448,7 +448,7 @@ START_TEST(save_extends)
 	cloak_session *s = contract_saved(store, "ann"), *l;
 	int64_t expires_ms = cloak_session_expires_ms(s);
 
-	contract_pass_until(_i, expires_ms - 400);
+	contract_pass_until(_i, expires_ms - 900);
 	EXPECT(CLOAK_OK, cloak_session_set_i64(s, "n", 1));
 	EXPECT(CLOAK_OK, cloak_session_save(s, 0, &err));
 	ck_assert_int_ge(cloak_session_expires_ms(s), expires_ms + 500);
@@ -466,7 +466,7 @@ START_TEST(unchanged_save_extends_when_due)
 	cloak_session *s = contract_saved(store, "ann"), *l;
 	int64_t expires_ms = cloak_session_expires_ms(s);
 
-	contract_pass_until(_i, expires_ms - 300);
+	contract_pass_until(_i, expires_ms - 900);
 	EXPECT(CLOAK_OK, cloak_session_save(s, 0, &err));
 	ck_assert_int_ge(cloak_session_expires_ms(s), expires_ms + 600);
 	contract_pass_until(_i, expires_ms + 100);
