@@ -288,7 +288,8 @@ typedef void (*cloak_log_fn)(void *user, int32_t level, const char *event, const
  *  Event names never change, later releases add some; README.md says what each means:
  *
  *    debug  malformed_id, unknown_id, destroyed_id, record_tampered, unknown_key, connect_failed
- *    info   superseded_id, limit_reached (reserved), connected, connection_lost, breaker_closed
+ *    info   superseded_id, replay_after_grace, limit_reached (reserved), connected,
+ *           connection_lost, breaker_closed
  *    warn   cookie_conflict, breaker_open
  *
  *  cloak_store_metrics() tells how often, with a sink or without.
@@ -429,6 +430,10 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_create(cloak_store *store, c
  *  is extended by a message that follows the load and is not waited for (unless CLOAK_LOAD_PEEK).
  *  A malformed id is answered without asking the server.
  *
+ *  The id of a session that was renewed in time leads to it until the grace time is over, one round
+ *  trip more for each renewal since. The handle then has the new id, and cloak_session_is_renewed()
+ *  tells that the browser is to be given it.
+ *
  *  @param store  the store
  *  @param id     [borrowed] as received; need not end in NUL
  *  @param len    bytes at id, any
@@ -436,7 +441,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_create(cloak_store *store, c
  *  @param out    [owned] cloak_session_free(); NULL unless CLOAK_OK
  *  @param err    why, on failure
  *  @return CLOAK_OK; CLOAK_NOT_FOUND: unknown, expired, destroyed, forged or malformed;
- *          CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;
+ *          CLOAK_RENEWED: replaced when privilege changed, leave the cookie alone: a response
+ *          that carries the new one may be under way; CLOAK_E_INVALID: NULL, unknown flag;
  *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER,
  *          CLOAK_E_PROTOCOL: no answer to be had, say "try later", never "logged out";
  *          CLOAK_E_CRYPTO: sealed under a key this store does not have; CLOAK_E_CORRUPT: stored
@@ -473,7 +479,15 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *  rule that spans attributes is the application's: CLOAK_SAVE_STRICT answers CLOAK_CONFLICT
  *  instead. A save whose answer is lost is repeated; when it stays open whether it was applied, the answer is CLOAK_E_UNKNOWN: a further save of this
  *  handle asks the store whether it was (CLOAK_OK: it was; CLOAK_CONFLICT: it was not;
- *  CLOAK_E_UNKNOWN: that is still open) and sends no change; cloak_session_reload() starts anew.
+ *  CLOAK_E_UNKNOWN: that is still open) and sends no change; cloak_session_reload() starts anew. A
+ *  session never saved before cannot be reloaded: once it is certain that it was not stored and never
+ *  will be, at the latest two `timeout` after the save, the answer is CLOAK_CONFLICT and the save after
+ *  it is a first save again.
+ *
+ *  A session that was renewed in time since its load is saved under its new id, which the handle then
+ *  has. When its id is older than the option `renewal_timeout`, the save renews it itself, as
+ *  cloak_session_renew() does, also when nothing changed, but never with CLOAK_SAVE_STRICT. See
+ *  cloak_session_is_renewed().
  *
  *  With `replicas` set the save waits, up to `replicas_timeout_ms` more, until so many replicas have
  *  it too. CLOAK_UNCONFIRMED says that they do not, or that it is not known: the session is stored
@@ -538,11 +552,86 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save_many(cloak_session *con
 							      cloak_status *statuses,
 							      cloak_error *err);
 
+#define CLOAK_RENEW_PRIVILEGE 1u /* the old id shall open nothing from now on */
+
+/** Give the session a new id, and save its changes with it.
+ *
+ *  In time (flags 0): the old id leads to the new one until the option `renew_grace` is over, so
+ *  requests under way with the old cookie are not logged out. Of requests that renew at the same time
+ *  one wins; the others save their changes there, and all have the same new id. A session renewed
+ *  less than a quarter of the grace time ago is saved under the id it has.
+ *
+ *  For privilege (CLOAK_RENEW_PRIVILEGE), when a visitor logs in or out or gains rights: the old id
+ *  opens nothing any more, so whoever planted or stole it before has nothing. Loading it answers
+ *  CLOAK_RENEWED. cloak_session_authenticate() does this and notes the time.
+ *
+ *  Two round trips. First the session is stored under the new id, which nobody knows yet; then the
+ *  old id is made to lead on, and only then the handle has the new one. A failure before that leaves
+ *  the old session as it was. Attributes, absolute timeout, idle time and the time of authentication
+ *  go along; what others saved meanwhile is merged as by cloak_session_save(). Set the cookie
+ *  when cloak_session_is_renewed() says so. A session never saved has a fresh id: it is just saved.
+ *
+ *  After CLOAK_E_UNKNOWN the handle keeps the old id; set no cookie. A further cloak_session_renew()
+ *  or cloak_session_save() of the handle asks the store what became of it.
+ *
+ *  @param session  the session; attributes borrowed from it end here, so does its id as text
+ *  @param flags    0 or CLOAK_RENEW_PRIVILEGE
+ *  @param err      why, on failure
+ *  @return CLOAK_OK: saved, see cloak_session_is_renewed(); CLOAK_UNCONFIRMED: the same, but fewer
+ *          than `replicas` replicas have it; CLOAK_NOT_FOUND: expired or destroyed meanwhile;
+ *          CLOAK_RENEWED: another renewal for privilege came first; CLOAK_CONFLICT: an
+ *          addition does not fit what others saved, or an earlier save of unknown fate was not
+ *          applied: reload; CLOAK_E_INVALID: NULL, unknown flag; CLOAK_E_UNKNOWN; and otherwise as
+ *          cloak_session_save()
+ *  @blocks up to `timeout`   @threads one at a time   @since 0.1
+ *  Source: OWASP Session Management Cheat Sheet, Renew the Session ID After Any Privilege Level Change,
+ *  and Renewal Timeout */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_renew(cloak_session *session, uint32_t flags,
+							  cloak_error *err);
+
+/** Note that the visitor has just proved who he is, and renew the session for privilege.
+ *
+ *  To be called when a password or second factor was checked: at log in, and when it was asked for
+ *  again. The time is the server's. A session never saved is saved, be it empty.
+ *
+ *  @param session  the session; attributes borrowed from it end here, so does its id as text
+ *  @param err      why, on failure
+ *  @return as cloak_session_renew() with CLOAK_RENEW_PRIVILEGE; only after CLOAK_OK or
+ *          CLOAK_UNCONFIRMED the visitor is logged in
+ *  @blocks up to `timeout`   @threads one at a time   @since 0.1
+ *  Source: NIST SP 800-63B section 7 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_authenticate(cloak_session *session,
+								 cloak_error *err);
+
+/** Tell whether the visitor was authenticated so recently. Nothing is sent.
+ *
+ *  @param session     the session
+ *  @param max_age_ms  how long ago at most: 300000 for "older than five minutes: ask again";
+ *                     INT64_MAX for "ever"
+ *  @return 1 if cloak_session_authenticate() was called no longer ago, by the server's clock, else 0
+ *  @threads one at a time   @since 0.1
+ *  Source: NIST SP 800-63B section 7.2 */
+CLOAK_API int cloak_session_authenticated(const cloak_session *session, int64_t max_age_ms);
+
+/** Set the session's own idle timeout in the place of the option `idle_timeout`: "remember me".
+ *
+ *  It counts from the next save, and stays with the session through later saves, merges and
+ *  renewals. The absolute timeout is not changed by it. For a browser that is to be remembered
+ *  beyond its closing the cookie needs a Max-Age, too: the option `cookie_max_age`.
+ *
+ *  @param session  the session
+ *  @param idle_ms  10 .. 31536000000 (365 days)
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL, out of range
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_set_idle(cloak_session *session,
+							     int64_t idle_ms);
+
 /** End the session in the store, for good: log out.
  *
  *  Its record goes and a marker stays for ten minutes or as long as the record would have, so no
- *  request still under way can bring the session back. Destroying twice is fine, so is a session
- *  that has expired or was never saved. The handle stays readable; saving it answers
+ *  request still under way can bring the session back. When it was renewed since the load, what it was
+ *  renewed to is ended too. Destroying twice is fine, so is a session that has expired or was never
+ *  saved. The handle stays readable; saving it answers
  *  CLOAK_NOT_FOUND. Send the cookie of cloak_cookie_expire() with the response.
  *
  *  With `replicas` set it waits until so many replicas have it, as a save does; calling again sends it
@@ -571,7 +660,8 @@ CLOAK_API void cloak_session_free(cloak_session *session);
  *  It is the user's key to the session: send it in a cookie, put it nowhere else.
  *
  *  @param session  the session
- *  @return [borrowed] until the session is freed; NULL if session is NULL
+ *  @return [borrowed] until the next reload, save, renewal or free of the session; NULL if session is
+ *          NULL
  *  @threads one at a time   @since 0.1 */
 CLOAK_API const char *cloak_session_id(const cloak_session *session);
 
@@ -598,7 +688,20 @@ CLOAK_API int64_t cloak_session_expires_ms(const cloak_session *session);
  *  @threads one at a time   @since 0.1 */
 CLOAK_API int cloak_session_is_new(const cloak_session *session);
 
-/** Tell whether a save would write: an attribute was changed since load, create or save.
+/** Tell whether the session has another id than the handle began with: it was renewed by this handle,
+ *  or a load, save or renewal followed another's. Its cookie is to be set with this response.
+ *
+ *  To be asked at the end of each request, after its last call that may save:
+ *
+ *    set = (was_new && !cloak_session_is_new(s)) || cloak_session_is_renewed(s);
+ *
+ *  @param session  the session
+ *  @return 1 or 0
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API int cloak_session_is_renewed(const cloak_session *session);
+
+/** Tell whether a save would write: an attribute or the idle time was changed since load, create or
+ *  save.
  *
  *  Setting an attribute to the value it has is no change.
  *

@@ -28,6 +28,9 @@ static const struct cloak__event_words table[] = {
 	EVENT(SUPERSEDED_ID, "superseded_id", INFO,
 	      "A load was given an id that was replaced when privilege changed: a request that was "
 	      "late, or a stolen cookie."),
+	EVENT(REPLAY_AFTER_GRACE, "replay_after_grace", INFO,
+	      "An id was used that a renewal had replaced, after its grace time: a request that was "
+	      "very late, or a stolen cookie."),
 	EVENT(RECORD_TAMPERED, "record_tampered", DEBUG,
 	      "Stored bytes do not open: damage, tampering, or a format of a later release."),
 	EVENT(UNKNOWN_KEY, "unknown_key", DEBUG,

@@ -83,6 +83,7 @@ void cloak__changes_clear(struct cloak_session *s)
 	cloak__free(s->unset);
 	s->unset = NULL;
 	s->unset_count = 0;
+	s->idle_changed = 0;
 }
 
 /* ---- what others saved ---- */
@@ -101,7 +102,6 @@ void cloak__merge_free(struct cloak__op *op)
 
 cloak_status cloak__merge_take(struct cloak__op *op)
 {
-	struct cloak_session *s = op->session;
 	struct cloak__merge *m = cloak__calloc(1, sizeof *m);
 	uint8_t *plaintext;
 	size_t len;
@@ -117,7 +117,7 @@ cloak_status cloak__merge_take(struct cloak__op *op)
 	op->req.out = NULL;
 	op->req.out_len = 0;
 	memcpy(m->tag, m->value, sizeof m->tag);
-	st = cloak__open(op->store->config->ring, op->store->prefix_hash, s->id, m->value,
+	st = cloak__open(op->store->config->ring, op->store->prefix_hash, op->at.id, m->value,
 			 m->value_len, &plaintext, &len, &op->error);
 	if (st == CLOAK_OK)
 		st = cloak__record_decode(&m->record, plaintext, len, &op->error);
@@ -165,6 +165,8 @@ cloak_status cloak__merge_replay(struct cloak__op *op)
 		if (st != CLOAK_OK)
 			return CLOAK_CONFLICT;
 	}
+	if (s->idle_changed)
+		theirs->idle_ms = s->record.idle_ms;
 	return CLOAK_OK;
 }
 

@@ -14,6 +14,7 @@
  *   set      the attribute is what this session set it to
  *   add      what the other has, plus what this session added; absent counts as 0
  *   unset    gone
+ *   idle     the idle time is what this session set it to
  *
  * The session itself stays as it was until the save has succeeded.
  */

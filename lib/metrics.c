@@ -8,7 +8,7 @@ static const char *const call_names[] = {
 	[CLOAK__CALL_LOAD] = "load",           [CLOAK__CALL_RELOAD] = "reload",
 	[CLOAK__CALL_SAVE] = "save",           [CLOAK__CALL_DESTROY] = "destroy",
 	[CLOAK__CALL_PING] = "ping",           [CLOAK__CALL_LOAD_MANY] = "load_many",
-	[CLOAK__CALL_SAVE_MANY] = "save_many",
+	[CLOAK__CALL_SAVE_MANY] = "save_many", [CLOAK__CALL_RENEW] = "renew",
 };
 
 _Static_assert(sizeof call_names / sizeof call_names[0] == CLOAK__CALLS, "a call without a name");

@@ -25,6 +25,7 @@ enum cloak__call {
 	CLOAK__CALL_LOAD,
 	CLOAK__CALL_RELOAD,
 	CLOAK__CALL_SAVE,
+	CLOAK__CALL_RENEW, /* and authenticate; a save that renews is a save */
 	CLOAK__CALL_DESTROY,
 	CLOAK__CALL_LOAD_MANY, /* each session of the call */
 	CLOAK__CALL_SAVE_MANY,

@@ -20,6 +20,11 @@ void cloak__op_init(struct cloak__op *op, struct cloak_store *store, struct cloa
 	op->deadline_ms = op->start_ns / 1000000 + store->config->settings.timeout_ms;
 	op->req.size = sizeof op->req;
 	op->result = CLOAK__PENDING;
+	if (session) {
+		memcpy(op->at.id, session->id, sizeof op->at.id);
+		memcpy(op->at.name, session->name, sizeof op->at.name);
+		op->at.shard = session->shard;
+	}
 }
 
 static void drop_answer(struct cloak__op *op)
@@ -35,6 +40,8 @@ static void op_free(struct cloak__op *op)
 	cloak__free(op->held);
 	op->held = NULL;
 	cloak__merge_free(op);
+	cloak__renewal_free(op);
+	cloak__wipe(op->at.id, sizeof op->at.id);
 	cloak__buf_free(&op->plaintext);
 	cloak__buf_free(&op->sealed);
 }
@@ -122,8 +129,8 @@ cloak_status cloak__op_request(struct cloak__op *op, uint8_t kind, const char *n
 	op->req.kind = kind;
 	op->req.name = name;
 	op->req.deadline_ms = op->deadline_ms;
-	if (op->session && name == op->session->name)
-		op->req.shard = op->session->shard;
+	if (name == op->at.name)
+		op->req.shard = op->at.shard;
 	op->req.origin = origin;
 	op->req.op = op;
 	return CLOAK__PENDING;
@@ -239,8 +246,8 @@ cloak_status cloak__op_ping(struct cloak__op *op)
 	if (op->state == 0) {
 		op->state = 1;
 		cloak__id_random(name);
-		cloak__id_text(name, op->name);
-		cloak__op_request(op, CLOAK_REQ_GET, op->name);
+		cloak__id_text(name, op->at.name);
+		cloak__op_request(op, CLOAK_REQ_GET, op->at.name);
 		op->req.flags = CLOAK_REQ_EVERY;
 		return CLOAK__PENDING;
 	}
@@ -251,37 +258,60 @@ cloak_status cloak__op_ping(struct cloak__op *op)
 
 /* ---- destroy ---- */
 
-static cloak_status end(struct cloak__op *op, const char *name)
+static cloak_status end(struct cloak__op *op)
 {
-	cloak__op_request(op, CLOAK_REQ_END, name);
+	cloak__op_request(op, CLOAK_REQ_END, op->at.name);
 	cloak__op_want_confirmed(op);
 	return CLOAK__PENDING;
 }
 
-static cloak_status destroy_next(struct cloak__op *op)
+/* 1 if the way goes in a circle: the name was met before. Kept is the name at the last power of two of
+ * hops, which lies on any circle sooner or later (Brent). */
+static int is_circle(struct cloak__op *op)
 {
-	const uint8_t *answer = op->req.out;
-	size_t len = op->req.out_len;
-	uint8_t format = len > 0 ? answer[0] : 0;
+	if (op->hops && strcmp(op->met, op->at.name) == 0)
+		return 1;
+	if ((op->hops & (op->hops - 1)) == 0)
+		memcpy(op->met, op->at.name, sizeof op->met);
+	op->hops++;
+	return 0;
+}
 
-	if (op->hops == 0)
-		op->first_format = format;
-	if (len != 1 + CLOAK_SUCCESSOR_BYTES) {
-		op->session->gone = 1;
-		/* replaced for privilege and by whom is not said: something lives on */
-		if (op->hops == 0 && format == CLOAK__FORMAT_SUPERSEDED)
-			return CLOAK_RENEWED;
-		return op->unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
-	}
-	op->hops = 1;
+static cloak_status destroy_also(struct cloak__op *op)
+{
 	op->attempts = 0;
 	op->ambiguous = 1; /* from here on something has been ended */
-	cloak__id_text(answer + 1, op->name);
-	return end(op, op->name);
+	return end(op);
+}
+
+static cloak_status destroy_next(struct cloak__op *op)
+{
+	struct cloak_session *s = op->session;
+	const uint8_t *answer = op->req.out;
+	uint8_t name[CLOAK__NAME_BYTES];
+
+	if (op->req.out_len == 1 + CLOAK_SUCCESSOR_BYTES) {
+		cloak__id_text(answer + 1, op->at.name);
+		if (!is_circle(op))
+			return destroy_also(op);
+	} else if (op->req.out_len == 1 && answer[0] == CLOAK__FORMAT_SUPERSEDED) {
+		op->lives_on = 1;
+	}
+	/* The handle's own renewal may have been applied, and nobody else knows the new id. */
+	if (s->has_pending && !op->is_pending) {
+		op->is_pending = 1;
+		cloak__id_name(s->pending_id, name);
+		cloak__id_text(name, op->at.name);
+		return destroy_also(op);
+	}
+	s->gone = 1;
+	if (op->lives_on)
+		return CLOAK_RENEWED;
+	return op->unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
 }
 
 /* End the session's name, then the successor's it names, and so on to the end. Names form a chain
- * that time orders, so there is no way round in a circle. */
+ * that time orders; only one who writes to the store himself can bend it into a circle. */
 cloak_status cloak__op_destroy(struct cloak__op *op)
 {
 	struct cloak_session *s = op->session;
@@ -292,7 +322,8 @@ cloak_status cloak__op_destroy(struct cloak__op *op)
 			s->gone = 1;
 			return CLOAK_OK;
 		}
-		return end(op, s->name);
+		(void)is_circle(op);
+		return end(op);
 	}
 	op->unconfirmed |= op->req.status == CLOAK_UNCONFIRMED;
 	if (op->req.status == CLOAK_OK || op->req.status == CLOAK_UNCONFIRMED)

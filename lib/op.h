@@ -9,6 +9,7 @@
 #include "metrics.h"
 
 struct cloak__merge;
+struct cloak__renewal;
 struct cloak_session;
 struct cloak_store;
 
@@ -20,6 +21,17 @@ struct cloak_store;
  */
 #define CLOAK__PENDING INT32_MAX
 #define CLOAK__ATTEMPTS_MAX 3 /* of one request, when connections break */
+#define CLOAK__HOPS_MAX 4     /* forwarders that one call follows */
+
+/* An internal flag of a save: the session is authenticated by it. */
+#define CLOAK__SAVE_AUTHENTICATE 0x80000000u
+
+/* Where a session is stored: its id, and the name that is made of it. */
+struct cloak__place {
+	uint8_t id[CLOAK__ID_BYTES];
+	char name[CLOAK_NAME_CHARS + 1];
+	uint32_t shard; /* where it was found, as the backend says; 0: where the name belongs */
+};
 
 struct cloak__op {
 	cloak_status (*step)(struct cloak__op *op);
@@ -32,6 +44,10 @@ struct cloak__op {
 	unsigned attempts;
 	uint8_t ambiguous; /* an attempt may have been applied */
 	struct cloak_req req;
+	/* Where the session is read and written: where its handle has it or, after so many hops, where
+	 * forwarders led. The handle moves there when the operation succeeds. */
+	struct cloak__place at;
+	uint32_t hops;
 	cloak_error error;
 	cloak_status result; /* CLOAK__PENDING until it has ended */
 
@@ -46,9 +62,12 @@ struct cloak__op {
 	uint8_t old_marks[32], old_mark_count;
 	struct cloak__merge
 		*theirs; /* what others saved, ours on top: saved in the session's place */
-	/* destroy: successors met, and what was under the session's own name */
-	char name[CLOAK_NAME_CHARS + 1];
-	uint8_t hops, first_format;
+	/* renew */
+	struct cloak__renewal *renewal;
+	/* destroy: a name met before, to notice a circle */
+	char met[CLOAK_NAME_CHARS + 1];
+	uint8_t is_pending;  /* at what a renewal without an answer may have stored */
+	uint8_t lives_on;    /* a marker was met that does not say by whom it was replaced */
 	uint8_t unconfirmed; /* something was ended that replicas did not confirm */
 };
 
@@ -65,6 +84,7 @@ cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak
 cloak_status cloak__op_ping(struct cloak__op *op);
 cloak_status cloak__op_load(struct cloak__op *op); /* also reload; flags: CLOAK_LOAD_... */
 cloak_status cloak__op_save(struct cloak__op *op);
+cloak_status cloak__op_renew(struct cloak__op *op); /* flags: CLOAK_RENEW_..., CLOAK__SAVE_... */
 cloak_status cloak__op_destroy(struct cloak__op *op);
 
 /* For the step functions. */
@@ -94,10 +114,24 @@ int cloak__op_touch_due(const struct cloak__op *op, int64_t shard_now_ms, int64_
 cloak_status cloak__op_encode(struct cloak__op *op);
 /* Give the record the marks it had before cloak__op_encode(). */
 void cloak__op_restore_marks(struct cloak__op *op);
-/* Seal op->plaintext into op->sealed and prepare the PUT: CLOAK__PENDING, or a failure. */
-cloak_status cloak__op_put(struct cloak__op *op, uint8_t cond, int64_t ttl_ms);
-/* End with what a forwarder or superseded marker that opened means. */
-cloak_status cloak__op_renewed(struct cloak__op *op, uint8_t format);
+/* Seal op->plaintext into op->sealed and prepare the PUT of it: CLOAK__PENDING, or a failure. tag: what
+ * it replaces, NULL: nothing may be stored. */
+cloak_status cloak__op_put(struct cloak__op *op, const struct cloak__place *place,
+			   const uint8_t *tag, int64_t ttl_ms);
+/* The tag of what a save replaces: what the session was loaded as, or what others have saved. */
+const uint8_t *cloak__op_replaced(const struct cloak__op *op);
+/* A value that is no live record (op->req.out) is where the session was: CLOAK_OK: it was a forwarder,
+ * op->at is where it leads; CLOAK_NOT_FOUND: a tombstone, or a forwarder after its grace time;
+ * CLOAK_RENEWED: a superseded marker; CLOAK_E_UNAVAILABLE: one forwarder too many; or why it does not open. */
+cloak_status cloak__op_follow(struct cloak__op *op);
+/* The same for one that has been opened. */
+cloak_status cloak__op_opened(struct cloak__op *op, const uint8_t *plaintext, size_t len);
+/* The session is where op->at is: its handle goes there. */
+void cloak__op_moved(struct cloak__op *op);
+/* For a renewal that lost: go on as a save that met the forwarder in op->req.out, until cloak__op_save()
+ * ends. CLOAK__PENDING, or its end. */
+cloak_status cloak__op_save_met(struct cloak__op *op);
+void cloak__renewal_free(struct cloak__op *op);
 /* Bytes do not open, and it is not the connection's fault: tell which event that is. Returns st. */
 cloak_status cloak__op_verdict(struct cloak__op *op, cloak_status st);
 /* Count a conflict with what somebody else has saved. */

@@ -11,6 +11,8 @@
  *   GET ──not found──────────────────────────────────────────────> NOT_FOUND
  *    │ bytes: tombstone ─────────────────────────────────────────> NOT_FOUND
  *    │        open ── live, in time ── touch if due ─────────────> OK
+ *    │             ├─ forwarder, in its grace time ── GET where it leads, 4 times at most
+ *    │             └─ superseded marker ───────────────────────────> RENEWED
  *    │        do not open ── first time: suspect, GET again
  *    │                    └─ the same bytes again ───────────────> CORRUPT, CRYPTO, UNSUPPORTED
  *    └ failed ── retry or fail
@@ -58,7 +60,7 @@ static cloak_status second_read(struct cloak__op *op, cloak_status st)
 	op->suspect = op->req.origin;
 	op->is_suspecting = 1;
 	store->backend->suspect(store->backend_state, op->suspect);
-	cloak__op_request(op, CLOAK_REQ_GET, op->session->name);
+	cloak__op_request(op, CLOAK_REQ_GET, op->at.name);
 	op->req.flags = CLOAK_REQ_FRESH;
 	return CLOAK__PENDING;
 }
@@ -71,7 +73,7 @@ static cloak_status reseal(struct cloak__op *op, int64_t shard_now, int64_t ttl)
 
 	st = cloak__op_encode(op);
 	if (st == CLOAK_OK)
-		st = cloak__op_put(op, CLOAK_COND_TAG, ttl);
+		st = cloak__op_put(op, &op->at, cloak__op_replaced(op), ttl);
 	if (st != CLOAK__PENDING) {
 		cloak__op_restore_marks(op);
 		cloak__op_touch_if_due(op, shard_now);
@@ -115,7 +117,8 @@ static cloak_status loaded(struct cloak__op *op, uint8_t *plaintext, size_t plai
 		cloak__op_log(op, CLOAK__EVENT_UNKNOWN_ID, "past its absolute deadline");
 	if (st != CLOAK_OK)
 		return st;
-	s->shard = op->req.shard;
+	op->at.shard = op->req.shard;
+	cloak__op_moved(op);
 	cloak__session_alive(s, now, left);
 	if (op->flags & CLOAK_LOAD_PEEK)
 		return CLOAK_OK;
@@ -125,9 +128,32 @@ static cloak_status loaded(struct cloak__op *op, uint8_t *plaintext, size_t plai
 	return CLOAK_OK;
 }
 
+/* It opens, so the first bytes, if there was a doubt about them, were not this session's. */
+static void clear_up(struct cloak__op *op)
+{
+	if (!op->is_suspecting)
+		return;
+	judge(op, 1);
+	cloak__free(op->held);
+	op->held = NULL;
+}
+
+/* What opened is no live record. */
+static cloak_status follow(struct cloak__op *op, const uint8_t *plaintext, size_t plaintext_len)
+{
+	cloak_status st = cloak__op_opened(op, plaintext, plaintext_len);
+
+	if (st == CLOAK_RENEWED)
+		cloak__op_log(op, CLOAK__EVENT_SUPERSEDED_ID, "replaced by a new id");
+	if (st != CLOAK_OK)
+		return st;
+	clear_up(op);
+	op->attempts = 0;
+	return cloak__op_request(op, CLOAK_REQ_GET, op->at.name);
+}
+
 static cloak_status examine(struct cloak__op *op)
 {
-	struct cloak_session *s = op->session;
 	uint8_t *plaintext, format = op->req.out_len ? op->req.out[0] : 0;
 	size_t plaintext_len;
 	cloak_status st;
@@ -136,16 +162,14 @@ static cloak_status examine(struct cloak__op *op)
 		cloak__op_log(op, CLOAK__EVENT_DESTROYED_ID, "was destroyed");
 		return CLOAK_NOT_FOUND;
 	}
-	st = cloak__open(op->store->config->ring, op->store->prefix_hash, s->id, op->req.out,
+	st = cloak__open(op->store->config->ring, op->store->prefix_hash, op->at.id, op->req.out,
 			 op->req.out_len, &plaintext, &plaintext_len, &op->error);
 	if (st == CLOAK_E_CORRUPT || st == CLOAK_E_CRYPTO || st == CLOAK_E_UNSUPPORTED)
 		return second_read(op, st);
 	if (st != CLOAK_OK)
 		return st;
-	if (format == CLOAK__FORMAT_SUPERSEDED)
-		cloak__op_log(op, CLOAK__EVENT_SUPERSEDED_ID, "replaced by a new id");
 	if (format != CLOAK__FORMAT_LIVE)
-		return cloak__op_renewed(op, format);
+		return follow(op, plaintext, plaintext_len);
 	return loaded(op, plaintext, plaintext_len);
 }
 
@@ -154,7 +178,7 @@ static cloak_status step(struct cloak__op *op)
 	switch (op->state) {
 	case START:
 		op->state = READ;
-		return cloak__op_request(op, CLOAK_REQ_GET, op->session->name);
+		return cloak__op_request(op, CLOAK_REQ_GET, op->at.name);
 	case RESEAL:
 		return resealed(op);
 	default:

@@ -13,7 +13,9 @@
  *                                          ^      │ connection broke
  *                                          │      ├─ the same bytes again, up to 3 times
  *                                          │      │ CONFLICT: what others saved came with it
- *                                          └──────┴─ ours on top of it (merge.c)
+ *                                          ├──────┴─ ours on top of it (merge.c)
+ *                                          │ CONFLICT: a forwarder
+ *                                          └─ GET where it leads: ours on top of what is there
  *
  * A PUT that was sent and never answered makes the save ambiguous. The same bytes again are harmless:
  * if they were applied, the tag stored is our own. A conflict after that may be with our own save and
@@ -29,9 +31,11 @@
  * With `replicas` the PUT is to be confirmed by them, and a save that is applied without that is
  * CLOAK_UNCONFIRMED: also one that only the primary's record tells of, for nobody has asked
  * the replicas about it. The next save of the handle writes even if nothing has changed since.
+ *
+ * Renewals carry the marks along, so all this holds behind a forwarder too.
  */
 
-enum { START, GOT_TIME, GOT_PUT, GOT_MARKS };
+enum { START, GOT_TIME, GOT_PUT, GOT_NEXT, GOT_MARKS };
 
 static const uint8_t *own_tag(const struct cloak__op *op)
 {
@@ -39,20 +43,28 @@ static const uint8_t *own_tag(const struct cloak__op *op)
 }
 
 /* Fields a first save sets, from the shard's time. */
-static void set_times(struct cloak_session *s, int64_t now)
+static void set_times(const struct cloak__op *op, int64_t now)
 {
-	const struct cloak__settings *settings = &s->store->config->settings;
+	struct cloak_session *s = op->session;
+	const struct cloak__settings *settings = &op->store->config->settings;
 
 	s->record.created_ms = now;
-	s->record.idle_ms = settings->idle_ms;
+	if (op->flags & CLOAK__SAVE_AUTHENTICATE)
+		s->record.authenticated_ms = now;
 	s->record.absolute_ms = settings->absolute_ms ? now + settings->absolute_ms : 0;
 }
 
-static cloak_status ask(struct cloak__op *op)
+/* A first save did not take place: its session is as before. */
+static void unset_times(struct cloak_session *s)
 {
-	op->state = GOT_MARKS;
+	s->record.created_ms = s->record.authenticated_ms = 0;
+}
+
+static cloak_status read_there(struct cloak__op *op, int state)
+{
+	op->state = state;
 	op->attempts = 0;
-	return cloak__op_request(op, CLOAK_REQ_GET, op->session->name);
+	return cloak__op_request(op, CLOAK_REQ_GET, op->at.name);
 }
 
 /* The end of a save whose fate stays open. What was to be replayed is in what was sent: were it replayed
@@ -67,6 +79,7 @@ static cloak_status unknown(struct cloak__op *op, const char *why)
 			cloak__merge_adopt(op);
 		cloak__changes_clear(s);
 		s->changed_since = 0;
+		cloak__op_moved(op);
 	}
 	s->unknown = 1;
 	return cloak__op_unknown(op, why);
@@ -89,8 +102,19 @@ static cloak_status saved(struct cloak__op *op, int64_t shard_now_ms, int64_t tt
 	}
 	s->unknown = 0;
 	s->unconfirmed = s->store->config->settings.replicas > 0 && !is_confirmed;
+	cloak__op_moved(op);
 	cloak__session_alive(s, shard_now_ms, ttl_ms);
 	return s->unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
+}
+
+static cloak_status put(struct cloak__op *op, const uint8_t *replaced, int64_t ttl_ms)
+{
+	cloak_status st = cloak__op_put(op, &op->at, replaced, ttl_ms);
+
+	op->state = GOT_PUT;
+	if (st == CLOAK__PENDING)
+		cloak__op_want_confirmed(op);
+	return st;
 }
 
 static cloak_status start(struct cloak__op *op)
@@ -101,35 +125,24 @@ static cloak_status start(struct cloak__op *op)
 	if (s->gone)
 		return CLOAK_NOT_FOUND;
 	if (s->unknown)
-		return ask(op);
-	if (s->is_new && s->record.attr_count == 0)
+		return read_there(op, GOT_MARKS);
+	if (s->is_new && s->record.attr_count == 0 && !(op->flags & CLOAK__SAVE_AUTHENTICATE))
 		return CLOAK_OK;
 	if (!s->is_new && !s->dirty && !s->unconfirmed) {
-		cloak__op_touch_if_due(op, s->seen_ms + cloak__store_mono_ms(op->store) -
-						   s->ttl_as_of_ms);
+		cloak__op_touch_if_due(op, cloak__session_now(s));
 		return CLOAK_OK;
 	}
 	op->state = GOT_TIME;
 	if (s->is_new) /* for the size only; the shard's time is not known yet */
-		set_times(s, cloak__clock_wall_ms(&op->store->config->clock));
+		set_times(op, cloak__clock_wall_ms(&op->store->config->clock));
 	st = cloak__op_encode(op);
 	if (s->is_new)
-		s->record.created_ms = 0;
+		unset_times(s);
 	if (st != CLOAK_OK) {
 		cloak__op_restore_marks(op);
 		return st;
 	}
-	return cloak__op_request(op, CLOAK_REQ_READY, s->name);
-}
-
-static cloak_status put(struct cloak__op *op, uint8_t cond, int64_t ttl_ms)
-{
-	cloak_status st = cloak__op_put(op, cond, ttl_ms);
-
-	op->state = GOT_PUT;
-	if (st == CLOAK__PENDING)
-		cloak__op_want_confirmed(op);
-	return st;
+	return cloak__op_request(op, CLOAK_REQ_READY, op->at.name);
 }
 
 static cloak_status got_time(struct cloak__op *op)
@@ -139,7 +152,7 @@ static cloak_status got_time(struct cloak__op *op)
 	cloak_status st;
 
 	if (s->is_new) {
-		set_times(s, now);
+		set_times(op, now);
 		st = cloak__op_encode(op);
 		if (st != CLOAK_OK)
 			return st;
@@ -147,33 +160,31 @@ static cloak_status got_time(struct cloak__op *op)
 	ttl = cloak__session_ttl(s, now);
 	if (ttl < 1)
 		return CLOAK_NOT_FOUND;
-	return put(op, s->is_new ? CLOAK_COND_ABSENT : CLOAK_COND_TAG, ttl);
+	return put(op, s->is_new ? NULL : cloak__op_replaced(op), ttl);
 }
 
-/* A save was refused by something under the name that is not a live record. */
-static cloak_status met(struct cloak__op *op)
+cloak_status cloak__op_save_met(struct cloak__op *op)
 {
 	struct cloak_session *s = op->session;
-	uint8_t *plaintext, format = op->req.out[0];
-	size_t plaintext_len;
 	cloak_status st;
 
-	if (op->ambiguous)
-		return unknown(op, "the session was ended");
-	if (format == CLOAK__FORMAT_TOMBSTONE) {
-		s->gone = 1;
-		return CLOAK_NOT_FOUND;
+	if ((op->flags & CLOAK_SAVE_STRICT) && !op->ambiguous && !s->unknown && op->req.out_len &&
+	    op->req.out[0] == CLOAK__FORMAT_FORWARDER) {
+		cloak__op_conflict(op);
+		return CLOAK_CONFLICT;
 	}
-	st = cloak__open(op->store->config->ring, op->store->prefix_hash, s->id, op->req.out,
-			 op->req.out_len, &plaintext, &plaintext_len, &op->error);
-	if (st != CLOAK_OK)
-		return cloak__op_verdict(op, st);
-	cloak__wipe(plaintext, plaintext_len);
-	return cloak__op_renewed(op, format);
+	st = cloak__op_follow(op);
+	if (st == CLOAK_OK)
+		return read_there(op, s->unknown ? GOT_MARKS : GOT_NEXT);
+	if (op->ambiguous || s->unknown)
+		return unknown(op, st < 0 ? op->error.text : "the session was ended");
+	if (st == CLOAK_NOT_FOUND)
+		s->gone = 1;
+	return st;
 }
 
 /* Save once more, ours on top of theirs. */
-static cloak_status merge(struct cloak__op *op)
+static cloak_status merge(struct cloak__op *op, int64_t shard_now_ms, int64_t ttl_left_ms)
 {
 	struct cloak_session *s = op->session;
 	int64_t ttl;
@@ -181,6 +192,12 @@ static cloak_status merge(struct cloak__op *op)
 
 	if (op->flags & CLOAK_SAVE_STRICT)
 		return CLOAK_CONFLICT;
+	if (!s->dirty && !s->unconfirmed) { /* a renewal that lost, and nothing of its own to save */
+		cloak__merge_adopt(op);
+		cloak__op_moved(op);
+		cloak__session_alive(s, shard_now_ms, ttl_left_ms);
+		return CLOAK_OK;
+	}
 	if (cloak__store_mono_ms(op->store) >= op->deadline_ms)
 		return cloak__fail(&op->error, CLOAK_E_TIMEOUT,
 				   "others saved the session again and again");
@@ -189,12 +206,12 @@ static cloak_status merge(struct cloak__op *op)
 		st = cloak__op_encode(op);
 	if (st != CLOAK_OK)
 		return st;
-	ttl = cloak__record_ttl(&op->theirs->record, s->seen_ms);
+	ttl = cloak__record_ttl(&op->theirs->record, shard_now_ms);
 	if (ttl < 1)
 		return CLOAK_NOT_FOUND;
 	op->attempts = 0;
 	op->ambiguous = 0;
-	return put(op, CLOAK_COND_TAG, ttl);
+	return put(op, cloak__op_replaced(op), ttl);
 }
 
 /* Look for our mark in what is stored. `replaced`: the tag we would have replaced. */
@@ -246,15 +263,19 @@ static cloak_status overtaken(struct cloak__op *op, int64_t ttl_left_ms)
 	if (found == CLOAK_NOT_FOUND)
 		return unknown(op, "too many saves have come since, or none");
 	cloak__op_conflict(op);
-	s->seen_ms = op->req.shard_now_ms;
 	/* A handle left unknown by an earlier call does not know any more what is its own. */
-	return s->unknown ? CLOAK_CONFLICT : merge(op);
+	return s->unknown ? CLOAK_CONFLICT : merge(op, op->req.shard_now_ms, ttl_left_ms);
+}
+
+static int is_live(const struct cloak__op *op)
+{
+	return op->req.out_len >= CLOAK__TAG_BYTES && op->req.out[0] == CLOAK__FORMAT_LIVE;
 }
 
 static cloak_status conflict(struct cloak__op *op)
 {
-	if (op->req.out_len < CLOAK__TAG_BYTES || op->req.out[0] != CLOAK__FORMAT_LIVE)
-		return op->req.out_len ? met(op) : CLOAK_E_INTERNAL;
+	if (!is_live(op))
+		return cloak__op_save_met(op);
 	if ((op->flags & CLOAK_SAVE_STRICT) && !op->ambiguous) {
 		cloak__op_conflict(op);
 		return CLOAK_CONFLICT;
@@ -288,15 +309,77 @@ static cloak_status got_put(struct cloak__op *op)
 	return op->ambiguous ? unknown(op, op->req.error.text) : cloak__op_fail(op);
 }
 
+static cloak_status found(struct cloak__op *op)
+{
+	op->at.shard = op->req.shard;
+	return overtaken(op, op->req.ttl_left_ms);
+}
+
+/* What was read where a forwarder leads. */
+static cloak_status got_next(struct cloak__op *op)
+{
+	if (op->req.status == CLOAK_OK && is_live(op))
+		return found(op);
+	if (op->req.status == CLOAK_OK)
+		return cloak__op_save_met(op);
+	if (op->req.status == CLOAK_NOT_FOUND && !op->ambiguous) {
+		op->session->gone = 1;
+		return CLOAK_NOT_FOUND;
+	}
+	if (op->req.status == CLOAK_NOT_FOUND)
+		return unknown(op, "the session is not stored any more");
+	if (cloak__op_may_retry(op))
+		return cloak__op_again(op);
+	return op->ambiguous ? unknown(op, op->req.error.text) : cloak__op_fail(op);
+}
+
+/* 1 if what is under the old id is what this handle's own renewal leaves there: it was applied, and the
+ * session is under the new id. */
+static int is_own_way(const struct cloak__op *op)
+{
+	const struct cloak_session *s = op->session;
+
+	return s->has_pending && op->req.out_len >= CLOAK__TAG_BYTES &&
+	       memcmp(op->req.out, s->pending_way, CLOAK__TAG_BYTES) == 0;
+}
+
+static cloak_status go_to_pending(struct cloak__op *op)
+{
+	uint8_t name[CLOAK__NAME_BYTES];
+
+	op->hops++;
+	memcpy(op->at.id, op->session->pending_id, sizeof op->at.id);
+	cloak__id_name(op->at.id, name);
+	cloak__id_text(name, op->at.name);
+	op->at.shard = 0;
+	return read_there(op, GOT_MARKS);
+}
+
+/* Nothing is stored. A first save can come late only until the shard's clock is past the deadline it
+ * carries, at most `timeout` after the time it was sealed with; as much again is for what this
+ * process has wrong about that clock. */
+static cloak_status never_came(struct cloak__op *op)
+{
+	struct cloak_session *s = op->session;
+
+	if (!s->is_new || op->req.shard_now_ms <=
+				  s->record.created_ms + 2 * op->store->config->settings.timeout_ms)
+		return unknown(op, "the session is not stored");
+	s->unknown = 0;
+	unset_times(s);
+	return CLOAK_CONFLICT;
+}
+
 static cloak_status got_marks(struct cloak__op *op)
 {
-	if (op->req.status == CLOAK_OK &&
-	    (op->req.out_len < CLOAK__TAG_BYTES || op->req.out[0] != CLOAK__FORMAT_LIVE))
-		return unknown(op, "the session was ended");
+	if (op->req.status == CLOAK_OK && is_own_way(op))
+		return go_to_pending(op);
+	if (op->req.status == CLOAK_OK && is_live(op))
+		return found(op);
 	if (op->req.status == CLOAK_OK)
-		return overtaken(op, op->req.ttl_left_ms);
+		return cloak__op_save_met(op);
 	if (op->req.status == CLOAK_NOT_FOUND)
-		return unknown(op, "the session is not stored");
+		return never_came(op);
 	if (cloak__op_may_retry(op))
 		return cloak__op_again(op);
 	return unknown(op, op->req.error.text);
@@ -318,14 +401,19 @@ cloak_status cloak__op_save(struct cloak__op *op)
 	case GOT_PUT:
 		st = got_put(op);
 		break;
+	case GOT_NEXT:
+		st = got_next(op);
+		break;
 	default:
 		return got_marks(op);
 	}
 	if (st == CLOAK__PENDING || st == CLOAK_OK || st == CLOAK_UNCONFIRMED)
 		return st;
+	if (s->unknown)
+		return st;
 	if (op->sealed.data || op->state == GOT_TIME) /* the handle is as it was */
 		cloak__op_restore_marks(op);
-	if (s->is_new && !s->unknown)
-		s->record.created_ms = 0;
+	if (s->is_new)
+		unset_times(s);
 	return st;
 }

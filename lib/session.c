@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* the range of the option idle_timeout */
+#define IDLE_MIN_MS INT64_C(10)
+#define IDLE_MAX_MS (INT64_C(365) * 86400000)
+
 cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t len,
 				 uint8_t *plaintext, size_t plaintext_len, int64_t shard_now_ms,
 				 cloak_error *err)
@@ -31,6 +35,7 @@ cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t
 	s->value_len = len;
 	memcpy(s->tag, tag, sizeof tag);
 	s->is_new = s->dirty = s->gone = s->unknown = s->unconfirmed = s->changed_since = 0;
+	s->has_pending = 0;
 	return CLOAK_OK;
 }
 
@@ -46,6 +51,11 @@ int64_t cloak__record_ttl(const struct cloak__record *record, int64_t shard_now_
 int64_t cloak__session_ttl(const struct cloak_session *s, int64_t shard_now_ms)
 {
 	return cloak__record_ttl(&s->record, shard_now_ms);
+}
+
+int64_t cloak__session_now(const struct cloak_session *s)
+{
+	return s->seen_ms + cloak__store_mono_ms(s->store) - s->ttl_as_of_ms;
 }
 
 void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t ttl_ms)
@@ -76,6 +86,7 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	s->shard = 0;
 	s->is_new = s->dirty = s->gone = s->unknown = s->unconfirmed = 0;
 	s->changed_since = s->busy = 0;
+	s->is_renewed = s->idle_changed = s->has_pending = 0;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
 	memcpy(s->id_text, text, CLOAK__ID_CHARS);
@@ -99,6 +110,7 @@ void cloak_session_free(cloak_session *session)
 	cloak__free_wiped(session->value, session->value_len);
 	cloak__wipe(session->id, sizeof session->id);
 	cloak__wipe(session->id_text, sizeof session->id_text);
+	cloak__wipe(session->pending_id, sizeof session->pending_id);
 	cloak__free(session);
 	cloak__store_unref(store);
 }
@@ -120,6 +132,7 @@ cloak_status cloak_session_create(cloak_store *store, cloak_session **out, cloak
 	if (!*out)
 		return cloak__fail_nomem(err);
 	(*out)->is_new = 1;
+	(*out)->record.idle_ms = store->config->settings.idle_ms;
 	return CLOAK_OK;
 }
 
@@ -185,13 +198,60 @@ cloak_status cloak_session_reload(cloak_session *session, cloak_error *err)
 	return run(session, CLOAK__CALL_RELOAD, cloak__op_load, 0, err);
 }
 
+/* 1 if the id is as old as `renewal_timeout` lets it become. */
+static int is_renewal_due(const struct cloak_session *s)
+{
+	int64_t after_ms = s->store->config->settings.renewal_ms;
+	int64_t since_ms = s->record.renewed_ms ? s->record.renewed_ms : s->record.created_ms;
+
+	return after_ms && !s->is_new && !s->unknown && !s->gone &&
+	       cloak__session_now(s) - since_ms >= after_ms;
+}
+
 cloak_status cloak_session_save(cloak_session *session, uint32_t flags, cloak_error *err)
 {
 	if (!session)
 		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
 	if (flags & ~CLOAK_SAVE_STRICT)
 		return cloak__fail(err, CLOAK_E_INVALID, "unknown flags 0x%x", (unsigned)flags);
+	if (flags == 0 && is_renewal_due(session))
+		return run(session, CLOAK__CALL_SAVE, cloak__op_renew, 0, err);
 	return run(session, CLOAK__CALL_SAVE, cloak__op_save, flags, err);
+}
+
+cloak_status cloak_session_renew(cloak_session *session, uint32_t flags, cloak_error *err)
+{
+	if (!session)
+		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
+	if (flags & ~CLOAK_RENEW_PRIVILEGE)
+		return cloak__fail(err, CLOAK_E_INVALID, "unknown flags 0x%x", (unsigned)flags);
+	return run(session, CLOAK__CALL_RENEW, cloak__op_renew, flags, err);
+}
+
+cloak_status cloak_session_authenticate(cloak_session *session, cloak_error *err)
+{
+	if (!session)
+		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
+	return run(session, CLOAK__CALL_RENEW, cloak__op_renew,
+		   CLOAK_RENEW_PRIVILEGE | CLOAK__SAVE_AUTHENTICATE, err);
+}
+
+int cloak_session_authenticated(const cloak_session *session, int64_t max_age_ms)
+{
+	if (!session || !session->record.authenticated_ms || max_age_ms < 0)
+		return 0;
+	return cloak__session_now(session) - session->record.authenticated_ms <= max_age_ms;
+}
+
+cloak_status cloak_session_set_idle(cloak_session *session, int64_t idle_ms)
+{
+	if (!session || idle_ms < IDLE_MIN_MS || idle_ms > IDLE_MAX_MS)
+		return CLOAK_E_INVALID;
+	if (session->record.idle_ms == idle_ms)
+		return CLOAK_OK;
+	session->record.idle_ms = idle_ms;
+	session->idle_changed = session->dirty = session->changed_since = 1;
+	return CLOAK_OK;
 }
 
 cloak_status cloak_session_destroy(cloak_session *session, cloak_error *err)
@@ -219,6 +279,11 @@ int64_t cloak_session_expires_ms(const cloak_session *session)
 int cloak_session_is_new(const cloak_session *session)
 {
 	return session ? session->is_new : 0;
+}
+
+int cloak_session_is_renewed(const cloak_session *session)
+{
+	return session ? session->is_renewed : 0;
 }
 
 int cloak_session_is_dirty(const cloak_session *session)

@@ -14,8 +14,11 @@
  *
  *   is_new ──first save──> stored ──save, touch──> stored ──destroy──> gone
  *                            │
- *                            └─ save with no answer ─> unknown ──save: asks──> stored
- *                                                          └──reload──> stored
+ *                            └─ save, renewal with no answer ─> unknown ──save: asks──> stored
+ *                                                                   └──reload──> stored
+ *
+ * The id changes when the session was renewed, by this handle or by another whose forwarder a load,
+ * save or renewal followed.
  */
 struct cloak_session {
 	struct cloak_store *store; /* counted */
@@ -28,6 +31,11 @@ struct cloak_session {
 	uint8_t *value;
 	size_t value_len;
 	uint8_t is_new, dirty, gone, unknown;
+	uint8_t is_renewed;   /* the id is another than the handle began with */
+	uint8_t idle_changed; /* the idle time was set since load or save */
+	/* A renewal that got no answer: the new id, and the tag of what it leaves under the old one. */
+	uint8_t has_pending;
+	uint8_t pending_id[CLOAK__ID_BYTES], pending_way[CLOAK__TAG_BYTES];
 	char **unset; /* names of attributes that were removed since load or save */
 	size_t unset_count;
 	uint32_t shard; /* where it was found, as the backend says; 0: where its name belongs */
@@ -55,6 +63,8 @@ cloak_status cloak__session_take(struct cloak_session *s, uint8_t *value, size_t
  * deadline, below 1: it has ended. */
 int64_t cloak__session_ttl(const struct cloak_session *s, int64_t shard_now_ms);
 int64_t cloak__record_ttl(const struct cloak__record *record, int64_t shard_now_ms);
+/* The shard's time, from when it was told last. */
+int64_t cloak__session_now(const struct cloak_session *s);
 /* Note that the store keeps the session for ttl_ms from now. */
 void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t ttl_ms);
 
