@@ -248,6 +248,14 @@ static cloak_status end_locked(struct memory *m, struct cloak_req *req, int64_t 
 	st = give(req, m->env, answer, len, CLOAK_OK);
 	if (st != CLOAK_OK)
 		return st;
+	if (answer[0] == 3 && len == 1 &&
+	    e->len >=
+		    CLOAK_TAG_BYTES +
+			    CLOAK_SUCCESSOR_BYTES) { /* as final as a tombstone, and it says more */
+		(*link)->expires_ms = now + left;
+		req->applied = CLOAK_APPLIED_YES;
+		return CLOAK_OK;
+	}
 	/* a log-out is never refused for lack of room */
 	return store_locked(m, link, req, tombstone, len, now + left, 0);
 }

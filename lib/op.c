@@ -34,7 +34,7 @@ static void drop_answer(struct cloak__op *op)
 	op->req.out_len = 0;
 }
 
-static void op_free(struct cloak__op *op)
+void cloak__op_free(struct cloak__op *op)
 {
 	drop_answer(op);
 	cloak__free(op->held);
@@ -102,7 +102,7 @@ cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak
 	for (i = 0; i < count; i++) {
 		cloak__metrics_call(&store->metrics, ops[i]->call,
 				    st == CLOAK_OK ? statuses[i] : st, now_ns - ops[i]->start_ns);
-		op_free(ops[i]);
+		cloak__op_free(ops[i]);
 	}
 	if (reqs != &one)
 		cloak__free(reqs);

@@ -80,6 +80,9 @@ cloak_status cloak__op_run(struct cloak__op *op, cloak_error *err);
 cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak_status *statuses,
 			       cloak_error *err);
 
+/* Free what an operation holds, ended or not: for drivers. */
+void cloak__op_free(struct cloak__op *op);
+
 /* The operations. */
 cloak_status cloak__op_ping(struct cloak__op *op);
 cloak_status cloak__op_load(struct cloak__op *op); /* also reload; flags: CLOAK_LOAD_... */

@@ -45,7 +45,9 @@ const struct cloak__script cloak__script_touch = {
 };
 
 /* UNLINK goes first: having freed memory, the script may write under maxmemory. The successor's name
- * is kept, so a destroy that is repeated or comes late still finds the way on. */
+ * is kept, so a destroy that is repeated or comes late still finds the way on. A superseded marker that
+ * names none stays what it is, being as final as a tombstone: a destroy that is repeated must hear
+ * again that something lives on. */
 const struct cloak__script cloak__script_end = {
 	.text = "local k=KEYS[1]\n"
 		"local v=redis.call('GETRANGE',k,'0','53')\n"
@@ -56,8 +58,8 @@ const struct cloak__script cloak__script_end = {
 		"if f==4 then s=string.sub(v,2,25) end\n"
 		"if #s~=24 or s==string.rep('\\0',24) then s='' end\n"
 		"if t<600000 then t=600000 end\n"
-		"redis.call('UNLINK',k)\n"
-		"redis.call('SET',k,'\\4'..s,'PX',t)\n"
+		"if f==3 and #v==54 and s=='' then redis.call('PEXPIRE',k,t)\n"
+		"else redis.call('UNLINK',k) redis.call('SET',k,'\\4'..s,'PX',t) end\n"
 		"return string.sub(k,-8)..string.char(f)..s\n",
-	.sha1 = "1dfce95952bdd30b7c3f1740397aa87591e23689",
+	.sha1 = "c5691f6f6c629ab0211a873865b81d3854f67035",
 };

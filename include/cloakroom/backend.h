@@ -25,7 +25,8 @@
  *           `tag` is stored
  *   END     remove what is stored, leave a tombstone         OK (out: byte 0 of what was stored or
  *           for the longer of ten minutes and what was       0 if nothing, then the 24 bytes of
- *           left, keeping a successor name met               the successor name, if any)
+ *           left, keeping a successor name met; a            the successor name, if any)
+ *           superseded marker without one just stays
  *
  * PUT and END with CLOAK_REQ_CONFIRM are UNCONFIRMED instead of OK when they were applied, and `replicas`
  * replicas are not known to have it. It must be this very write that is confirmed, a repetition's
