@@ -244,6 +244,42 @@ START_TEST(save_follows_a_forwarder_and_merges_there)
 }
 END_TEST
 
+static cloak_session *renewer;
+
+static void other_renews(void)
+{
+	ck_assert_int_eq(cloak_session_renew(renewer, 0, NULL), CLOAK_OK);
+}
+
+/* The marks of the saves before go along: by them a save whose answer was lost is found, or not. */
+START_TEST(unanswered_save_finds_its_mark_behind_a_forwarder)
+{
+	for (int applied = 0; applied < 2; applied++) {
+		cloak_session *s = stored(), *l;
+
+		renewer = again(cloak_session_id(s));
+		ck_assert_int_eq(cloak_session_add_i64(renewer, "n", 10, NULL), CLOAK_OK);
+		ck_assert_int_eq(cloak_session_add_i64(s, "n", 1, NULL), CLOAK_OK);
+		FAULTS(applied ? FAULTY_LOSE_ANSWER : FAULTY_LOSE_SENT);
+		faulty.meanwhile = other_renews;
+		faulty.meanwhile_at = 1;
+		ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+		ck_assert_str_eq(cloak_session_id(s), cloak_session_id(renewer));
+		faulty_run_all_late();
+		l = again(cloak_session_id(s));
+		ck_assert_int_eq(number(l, "n"), 12);
+		cloak_session_free(l);
+		/* the handle goes on from there */
+		ck_assert_int_eq(cloak_session_add_i64(s, "n", 1, NULL), CLOAK_OK);
+		ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+		ck_assert_int_eq(number(s, "n"), 13);
+		faulty_forget_late();
+		cloak_session_free(renewer);
+		cloak_session_free(s);
+	}
+}
+END_TEST
+
 START_TEST(strict_save_answers_a_forwarder_with_conflict)
 {
 	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
@@ -873,6 +909,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, fresh_id_is_kept_and_the_changes_are_saved);
 	tcase_add_test(tc, four_forwarders_are_followed_and_a_fifth_is_no_logout);
 	tcase_add_test(tc, save_follows_a_forwarder_and_merges_there);
+	tcase_add_test(tc, unanswered_save_finds_its_mark_behind_a_forwarder);
 	tcase_add_test(tc, strict_save_answers_a_forwarder_with_conflict);
 	tcase_add_test(tc, lost_renewal_saves_at_the_winner_and_takes_its_own_away);
 	tcase_add_test(tc, renewal_merges_what_others_saved);

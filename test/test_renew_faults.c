@@ -35,6 +35,12 @@ static struct world {
 	cloak_status did; /* what somebody else was told */
 } w;
 
+/* What of the handle's record a failure must leave as it was. */
+struct fields {
+	int64_t created_ms, renewed_ms, authenticated_ms;
+	uint8_t mark_count, marks[CLOAK__MARKS_MAX * CLOAK__MARK_BYTES];
+};
+
 static char what[160]; /* the combination, for whoever reads a failure */
 
 #define CHECK(condition) ck_assert_msg((condition), "%s: %s", what, #condition)
@@ -214,11 +220,25 @@ static void once_more(cloak_session *s, enum kind kind, cloak_status st)
 		check_number(look_around(s, &count), CLOAK_NOT_FOUND);
 }
 
+static struct fields fields_of(const cloak_session *s)
+{
+	struct fields f;
+
+	memset(&f, 0, sizeof f);
+	f.created_ms = s->record.created_ms;
+	f.renewed_ms = s->record.renewed_ms;
+	f.authenticated_ms = s->record.authenticated_ms;
+	f.mark_count = s->record.mark_count;
+	memcpy(f.marks, s->record.marks, sizeof f.marks);
+	return f;
+}
+
 static void play(enum kind kind, enum act act, unsigned at, unsigned code)
 {
 	enum faulty_fault faults[FAULTS_LEN];
 	cloak_session *s = stored();
 	cloak_status st;
+	struct fields before, after;
 	uint8_t under;
 
 	snprintf(what, sizeof what, "kind %d, act %d before request %u, faults %u", (int)kind,
@@ -234,7 +254,11 @@ static void play(enum kind kind, enum act act, unsigned at, unsigned code)
 	w.did = CLOAK_E_CLOSED;
 	faulty.meanwhile = act ? acts : NULL;
 	faulty.meanwhile_at = at;
+	before = fields_of(s);
 	st = renew(s, kind);
+	after = fields_of(s);
+	if (st != CLOAK_OK && st != CLOAK_E_UNKNOWN)
+		CHECK(memcmp(&before, &after, sizeof before) == 0);
 	if (faulty.meanwhile) { /* it never came so far */
 		w.act = NOBODY;
 		faulty.meanwhile = NULL;
