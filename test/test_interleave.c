@@ -128,7 +128,7 @@ static void start(struct actor *a)
 
 static void do_it(struct actor *a)
 {
-	char own[8];
+	char own[16];
 
 	snprintf(own, sizeof own, "c%d", (int)(a - r.actors));
 	a->phase = 2;
@@ -278,7 +278,7 @@ static void check_changes(const cloak_session *s)
 
 	for (int i = 0; i < r.count; i++) {
 		const struct actor *a = &r.actors[i];
-		char own[8];
+		char own[16];
 		int64_t n;
 
 		snprintf(own, sizeof own, "c%d", i);
