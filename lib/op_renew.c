@@ -112,12 +112,6 @@ static cloak_status gone(struct cloak__op *op)
 
 /* ---- the two PUTs ---- */
 
-static void ask_to_confirm(struct cloak__op *op)
-{
-	if (op->store->config->settings.replicas > 0)
-		op->req.flags |= CLOAK_REQ_CONFIRM;
-}
-
 /* The record under the new id, for the first time or, with ours on top of others' changes, again. */
 static cloak_status write_new(struct cloak__op *op)
 {
@@ -140,7 +134,7 @@ static cloak_status write_new(struct cloak__op *op)
 	op->ambiguous = 0;
 	st = cloak__op_put(op, &r->to, r->step == GOT_TIME ? NULL : r->tag, ttl);
 	r->step = GOT_NEW;
-	ask_to_confirm(op);
+	cloak__op_want_confirmed(op);
 	return st;
 }
 
@@ -169,7 +163,7 @@ static cloak_status write_way(struct cloak__op *op)
 	op->req.ttl_ms = WAY_TTL_MS;
 	if (!is_for_privilege(r) && grace_ms > WAY_TTL_MS)
 		op->req.ttl_ms = grace_ms;
-	ask_to_confirm(op);
+	cloak__op_want_confirmed(op);
 	return CLOAK__PENDING;
 }
 
@@ -211,6 +205,7 @@ static cloak_status won(struct cloak__op *op)
 	memcpy(s->tag, r->tag, sizeof s->tag);
 	cloak__changes_clear(s);
 	s->dirty = 0;
+	s->unconfirmed = r->is_unconfirmed;
 	cloak__session_alive(s, new_now(op), op->ttl_ms);
 	return r->is_unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
 }

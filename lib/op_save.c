@@ -192,7 +192,8 @@ static cloak_status merge(struct cloak__op *op, int64_t shard_now_ms, int64_t tt
 
 	if (op->flags & CLOAK_SAVE_STRICT)
 		return CLOAK_CONFLICT;
-	if (!s->dirty && !s->unconfirmed) { /* a renewal that lost, and nothing of its own to save */
+	if (!s->dirty &&
+	    !s->unconfirmed) { /* a renewal that lost, and nothing of its own to save */
 		cloak__merge_adopt(op);
 		cloak__op_moved(op);
 		cloak__session_alive(s, shard_now_ms, ttl_left_ms);

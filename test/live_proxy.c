@@ -388,6 +388,11 @@ START_TEST(checker_allows_what_is_not_known)
 	fate_init(&f);
 	a = fate_attempt(&f, 0);
 	ck_assert_ptr_null(fate_unknown(&f, a));
+	ck_assert_ptr_null(fate_found_not_saved(&f, a)); /* nor ever */
+	ck_assert_ptr_nonnull(fate_seen(&f, a));
+	fate_init(&f);
+	a = fate_attempt(&f, 0);
+	ck_assert_ptr_null(fate_unknown(&f, a));
 	ck_assert_ptr_null(fate_not_found(&f)); /* not yet */
 	ck_assert_ptr_null(fate_seen(&f, a));   /* but now */
 	b = fate_attempt(&f, a);

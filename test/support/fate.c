@@ -102,6 +102,8 @@ const char *fate_found_not_saved(struct fate *f, int version)
 		descendants(f, f->base[version]) & ~bit(version) & ~descendants(f, version);
 
 	f->pending &= ~bit(version);
+	if (f->base[version] == FATE_NOTHING) /* too late for it: the server refuses it now */
+		return narrow(f, bit(FATE_NOTHING), "found not applied, and it is stored");
 	return narrow(f, others, "found not applied, and nothing else could be stored");
 }
 

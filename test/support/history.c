@@ -162,6 +162,8 @@ static int play_ask(struct player *p, struct subject *s, struct handle *h)
 		p->counts.resolved++;
 	} else if (st == CLOAK_CONFLICT) {
 		judge(p, "ask", s, fate_found_not_saved(&s->fate, h->unknown));
+		if (h->base == 0) /* the next save is a first one again */
+			h->unknown = 0;
 		p->counts.resolved++;
 	}
 	return st != CLOAK_E_UNKNOWN;
