@@ -288,8 +288,8 @@ typedef void (*cloak_log_fn)(void *user, int32_t level, const char *event, const
  *  Event names never change, later releases add some; README.md says what each means:
  *
  *    debug  malformed_id, unknown_id, destroyed_id, record_tampered, unknown_key, connect_failed
- *    info   superseded_id, replay_after_grace, limit_reached (reserved), connected,
- *           connection_lost, breaker_closed
+ *    info   superseded_id, replay_after_grace, limit_reached (reserved)
+ *    info   connected, connection_lost, breaker_closed
  *    warn   cookie_conflict, breaker_open
  *
  *  cloak_store_metrics() tells how often, with a sink or without.

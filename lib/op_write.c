@@ -97,7 +97,7 @@ cloak_status cloak__op_opened(struct cloak__op *op, const uint8_t *plaintext, si
 			      "renewed, its grace time is over");
 		return CLOAK_NOT_FOUND;
 	}
-	if (op->hops == CLOAK__HOPS_MAX) {
+	if (op->hops >= CLOAK__HOPS_MAX) {
 		cloak__wipe(id, sizeof id);
 		return cloak__fail(&op->error, CLOAK_E_UNAVAILABLE,
 				   "the session was renewed more than %d times within its grace "

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../lib/forwarder.h"
 #include "../lib/mem.h"
 #include "../lib/session.h"
 
@@ -293,11 +294,24 @@ static void plant_marker(const cloak_session *s, uint8_t format)
 	cloak__buf_free(&b);
 }
 
+/* One whose grace time is over. */
+static void plant_forwarder(const cloak_session *s, const cloak_session *to)
+{
+	struct cloak__buf b;
+
+	cloak__buf_init(&b, 128, 0);
+	ck_assert_int_eq(cloak__forwarder_seal(store->config->ring, store->prefix_hash, s->id,
+					       to->id, 1, &b, NULL),
+			 CLOAK_OK);
+	plant(s, b.data, b.len);
+	cloak__buf_free(&b);
+}
+
 static void cause_each_event(void)
 {
 	static const char twice[] = "__Host-session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA; "
 				    "__Host-session=BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
-	cloak_session *s = stored(), *l;
+	cloak_session *s = stored(), *ended = stored(), *l;
 	uint8_t strange[80] = {1};
 	const char *id;
 	size_t id_len;
@@ -311,9 +325,13 @@ static void cause_each_event(void)
 	plant_marker(s, CLOAK__FORMAT_SUPERSEDED);
 	ck_assert_int_eq(load(cloak_session_id(s), &l), CLOAK_RENEWED);
 	ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_RENEWED);
+	ck_assert_int_eq(cloak_session_destroy(ended, NULL), CLOAK_OK);
+	ck_assert_int_eq(load(cloak_session_id(ended), &l), CLOAK_NOT_FOUND);
+	plant_forwarder(s, ended);
 	ck_assert_int_eq(load(cloak_session_id(s), &l), CLOAK_NOT_FOUND);
 	ck_assert_int_eq(cloak_cookie_find(store, twice, sizeof twice - 1, &id, &id_len),
 			 CLOAK_CONFLICT);
+	cloak_session_free(ended);
 	cloak_session_free(s);
 }
 
@@ -327,6 +345,7 @@ START_TEST(security_events_are_told_apart_without_a_sink)
 	HAS(1, EVENT("unknown_key"));
 	HAS(1, EVENT("record_tampered"));
 	HAS(1, EVENT("superseded_id"));
+	HAS(1, EVENT("replay_after_grace"));
 	HAS(1, EVENT("destroyed_id"));
 	HAS(1, EVENT("cookie_conflict"));
 	HAS(0, EVENT("limit_reached"));
