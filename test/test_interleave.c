@@ -19,7 +19,8 @@
  * are in it, and how often:
  *
  *   told CLOAK_OK: once; CLOAK_E_UNKNOWN, or crashed: once at most; anything else: not at all
- *   nobody logged in or out: every id that was handed out leads to the session, and to one alone
+ *   nobody logged in or out: every id that was handed out leads to the session, and to one alone;
+ *   after the grace time only the last one does
  *   somebody logged in: whatever was handed out before leads nowhere, what was handed out then opens
  *   somebody logged out: nothing opens any more, and nothing comes back
  *
@@ -333,6 +334,19 @@ static void check_log_ins(void)
 	}
 }
 
+/* Once the grace time is over, of the ids that were handed out the last one opens, and no other. */
+static void check_after_grace(const char *found)
+{
+	faulty_pass(60000);
+	for (int i = 0; i < r.handed_count; i++) {
+		cloak_session *s;
+		cloak_status st = load(r.handed[i], &s);
+
+		CHECK((st == CLOAK_OK) == (found[0] && strcmp(r.handed[i], found) == 0));
+		cloak_session_free(s);
+	}
+}
+
 static void check(void)
 {
 	char found[33];
@@ -351,6 +365,7 @@ static void check(void)
 		CHECK(count >= 1);
 	}
 	check_log_ins();
+	check_after_grace(found);
 }
 
 static void clean_up(void)

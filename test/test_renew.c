@@ -744,6 +744,52 @@ START_TEST(first_save_that_can_come_no_more_is_known_as_not_applied)
 }
 END_TEST
 
+/* ---- replicas ---- */
+
+START_TEST(renewal_waits_for_replicas_and_says_when_they_do_not_have_it)
+{
+	for (int which = 0; which < 2; which++) {
+		cloak_session *s = stored();
+		struct id old = id_of(s);
+
+		faulty.store->config->settings.replicas = 1;
+		faulty.to_confirm = faulty.puts = 0;
+		if (which == 0)
+			FAULTS(FAULTY_UNCONFIRMED, FAULTY_PASS);
+		else
+			FAULTS(FAULTY_PASS, FAULTY_UNCONFIRMED);
+		ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_UNCONFIRMED);
+		ck_assert_uint_eq(faulty.to_confirm, 2);
+		ck_assert_int_eq(cloak_session_is_renewed(s), 1);
+		ck_assert_int_eq(opens(old.text), CLOAK_OK);
+		/* calling again asks again, though nothing has changed */
+		faulty.puts = 0;
+		ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+		ck_assert_uint_eq(faulty.puts, 1);
+		ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+		ck_assert_uint_eq(faulty.puts, 1);
+		cloak_session_free(s);
+	}
+}
+END_TEST
+
+START_TEST(merged_saves_wait_for_replicas_too)
+{
+	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
+
+	faulty.store->config->settings.replicas = 1;
+	ck_assert_int_eq(cloak_session_set_i64(s, "n", 2), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_set_i64(slow, "slow", 2), CLOAK_OK);
+	FAULTS(FAULTY_PASS, FAULTY_UNCONFIRMED);
+	faulty.to_confirm = 0;
+	ck_assert_int_eq(cloak_session_save(slow, 0, NULL), CLOAK_UNCONFIRMED);
+	ck_assert_uint_eq(faulty.to_confirm, 2);
+	cloak_session_free(slow);
+	cloak_session_free(s);
+}
+END_TEST
+
 /* ---- idle time ---- */
 
 /* SEC-13 */
@@ -928,6 +974,8 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, unknown_renewal_is_reloaded_through_its_own_forwarder);
 	tcase_add_test(tc, destroy_after_an_unknown_renewal_ends_both);
 	tcase_add_test(tc, first_save_that_can_come_no_more_is_known_as_not_applied);
+	tcase_add_test(tc, renewal_waits_for_replicas_and_says_when_they_do_not_have_it);
+	tcase_add_test(tc, merged_saves_wait_for_replicas_too);
 	tcase_add_test(tc, own_idle_time_stays_with_the_session);
 	tcase_add_test(tc, wrong_arguments_are_refused);
 	tcase_add_test(tc, out_of_memory_anywhere_loses_nothing);

@@ -106,6 +106,8 @@ void faulty_answer(struct cloak_req *req, enum faulty_fault fault)
 			keep(req);
 			answer_io(req, maybe);
 		}
+		if (fault == FAULTY_UNCONFIRMED && req->status == CLOAK_OK)
+			req->status = CLOAK_UNCONFIRMED;
 	}
 }
 
@@ -126,6 +128,7 @@ static void count(const struct cloak_req *req)
 	faulty.ends += req->kind == CLOAK_REQ_END;
 	faulty.touches += req->kind == CLOAK_REQ_TOUCH;
 	faulty.readies += req->kind == CLOAK_REQ_READY;
+	faulty.to_confirm += (req->flags & CLOAK_REQ_CONFIRM) != 0;
 }
 
 static void one(struct cloak_req *req)

@@ -20,7 +20,8 @@ enum faulty_fault {
 	FAULTY_LOSE_SENT,    /* sent and kept back, no answer */
 	FAULTY_LOSE_ANSWER,  /* applied, no answer, and kept back as well */
 	FAULTY_REFUSE,       /* the server's error reply */
-	FAULTY_FAULTS
+	FAULTY_FAULTS,
+	FAULTY_UNCONFIRMED = FAULTY_FAULTS /* applied, and no replica has it */
 };
 
 #define FAULTY_LIST 32
@@ -37,7 +38,8 @@ struct faulty {
 	void (*meanwhile)(void);
 	unsigned meanwhile_at;
 	unsigned gets, puts, ends, touches, readies;
-	unsigned late; /* requests kept back */
+	unsigned to_confirm; /* requests that asked for replicas */
+	unsigned late;       /* requests kept back */
 };
 
 extern struct faulty faulty;
