@@ -115,8 +115,11 @@ static cloak_status count_visit(cloak_store *store, cloak_session **session, int
 			rc = cloak_session_save(*session, 0, err);
 		if (rc == CLOAK_E_UNKNOWN) /* the answer was lost: ask whether it was applied */
 			rc = cloak_session_save(*session, 0, err);
-		if (rc == CLOAK_OK)
+		if (rc == CLOAK_OK || rc == CLOAK_UNCONFIRMED) {
+			if (cloak_session_is_renewed(*session)) /* as renewal_timeout says */
+				*set_cookie = 1;
 			return cloak_session_get_i64(*session, "visits", visits);
+		}
 		if (rc == CLOAK_CONFLICT) { /* it was not */
 			rc = cloak_session_reload(*session, err);
 		} else if (rc == CLOAK_NOT_FOUND || rc == CLOAK_RENEWED) {
