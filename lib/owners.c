@@ -7,7 +7,8 @@
 #include "mem.h"
 #include "report.h"
 
-#define LIVE 1 /* byte 0 of a live record */
+#define LIVE 1       /* byte 0 of a live record ... */
+#define SUPERSEDED 3 /* ... and of a superseded marker */
 
 void cloak__owners_init(struct cloak__owners *o, const struct cloak_backend_env *env)
 {
@@ -109,6 +110,12 @@ static struct cloak_req *weigh(struct cloak_req *a, struct cloak_req *b)
 	return a->status == CLOAK_NOT_FOUND ? b : a;
 }
 
+/* 1 if it ended a superseded marker that does not say by whom: something lives on. */
+static int names_nobody(const struct cloak_req *answer)
+{
+	return format_of(answer) == SUPERSEDED && answer->out_len == 1;
+}
+
 /* Put two answers to an END together: which one tells all. */
 static struct cloak_req *join(struct cloak_req *a, struct cloak_req *b)
 {
@@ -123,6 +130,9 @@ static struct cloak_req *join(struct cloak_req *a, struct cloak_req *b)
 		return all;
 	}
 	all->status = status;
+	/* the other owner's tombstone is from an END before this one */
+	if (all->out_len == 1 && (names_nobody(a) || names_nobody(b)))
+		format = SUPERSEDED;
 	if (all->out_len)
 		all->out[0] = (uint8_t)format;
 	return all;

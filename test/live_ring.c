@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define IDS 60
+#define FORWARDER 2
 #define TOMBSTONE 4
 
 static struct ring ring;
@@ -350,6 +351,82 @@ START_TEST(writes_go_where_it_was_found)
 }
 END_TEST
 
+/* The old id keeps its place and leads to the new one, which is created in the own ring. */
+START_TEST(renewal_moves_a_session_to_the_own_ring)
+{
+	cloak_store *old, *new, *later;
+	cloak_session *s, *slow;
+	char id[CONTRACT_ID_CHARS + 1], name[33];
+
+	fresh();
+	old = open_rings(OLD, NULL, NULL);
+	new = open_rings(NEW, "previous", OLD);
+	later = open_rings(NEW, NULL, NULL);
+	do {
+		make_at(old, OLD, 0, NEW, 3, id, name);
+		slow = contract_load(new, id);
+		s = contract_load(new, id);
+		EXPECT(CLOAK_OK, cloak_session_set_i64(s, "n", 1));
+		EXPECT(CLOAK_OK, cloak_session_renew(s, 0, &err));
+		ck_assert_int_eq(ring_format(&ring, 0, name), FORWARDER);
+		ck_assert_int_eq(ring_format(&ring, 3, name), 0);
+		ring_name(cloak_session_id(s), name);
+		ck_assert_int_eq(ring_format(&ring, ring_owner(NEW, name), name), 1);
+		loads(later, cloak_session_id(s));
+		loads(new, id);
+		/* what came with the old id goes on there */
+		EXPECT(CLOAK_OK, cloak_session_set_i64(slow, "m", 2));
+		EXPECT(CLOAK_OK, cloak_session_save(slow, 0, &err));
+		ck_assert_str_eq(cloak_session_id(slow), cloak_session_id(s));
+		EXPECT(CLOAK_OK, cloak_session_set_i64(slow, "m", 3));
+		EXPECT(CLOAK_OK, cloak_session_save(slow, 0, &err));
+		EXPECT(CLOAK_OK, cloak_session_authenticate(slow, &err));
+		contract_no_load(new, cloak_session_id(s), CLOAK_RENEWED);
+		contract_no_load(new, id, CLOAK_RENEWED);
+		loads(later, cloak_session_id(slow));
+		cloak_session_free(s);
+		cloak_session_free(slow);
+	} while (ring_owner(NEW, name) != 3); /* once at least on the server that joined */
+	cloak_store_close(old);
+	cloak_store_close(new);
+	cloak_store_close(later);
+}
+END_TEST
+
+/* SEC-12. Who destroys with an old id ends what it was renewed to, in the other ring too. */
+START_TEST(destroy_follows_a_renewal_from_ring_to_ring)
+{
+	cloak_store *old, *new;
+	cloak_session *s, *slow;
+	char id[CONTRACT_ID_CHARS + 1], name[33];
+
+	fresh();
+	old = open_rings(OLD, "next", NEW);
+	new = open_rings(NEW, "previous", OLD);
+	make_at(old, OLD, 0, NEW, 3, id, name);
+	slow = contract_load(old, id);
+	s = contract_load(new, id);
+	EXPECT(CLOAK_OK, cloak_session_renew(s, 0, &err));
+	EXPECT(CLOAK_OK, cloak_session_destroy(slow, &err));
+	contract_no_load(new, cloak_session_id(s), CLOAK_NOT_FOUND);
+	contract_no_load(old, id, CLOAK_NOT_FOUND);
+	cloak_session_free(s);
+	cloak_session_free(slow);
+	/* a marker says that something lives on, also when it is ended twice */
+	make_at(old, OLD, 0, NEW, 3, id, name);
+	slow = contract_load(old, id);
+	s = contract_load(new, id);
+	EXPECT(CLOAK_OK, cloak_session_authenticate(s, &err));
+	EXPECT(CLOAK_RENEWED, cloak_session_destroy(slow, &err));
+	EXPECT(CLOAK_RENEWED, cloak_session_destroy(slow, &err));
+	loads(old, cloak_session_id(s));
+	cloak_session_free(s);
+	cloak_session_free(slow);
+	cloak_store_close(old);
+	cloak_store_close(new);
+}
+END_TEST
+
 /* SEC-12. Without tombstones at both: a process that asks the other owner first, or alone, sees it go on. */
 START_TEST(destroy_leaves_a_tombstone_at_both_owners)
 {
@@ -488,6 +565,8 @@ static Suite *make_suite(void)
 	tcase_add_unchecked_fixture(two, setup, teardown);
 	tcase_add_test(two, each_configuration_finds_what_its_neighbours_create);
 	tcase_add_test(two, writes_go_where_it_was_found);
+	tcase_add_test(two, renewal_moves_a_session_to_the_own_ring);
+	tcase_add_test(two, destroy_follows_a_renewal_from_ring_to_ring);
 	tcase_add_test(two, destroy_leaves_a_tombstone_at_both_owners);
 	tcase_add_test(two, destroy_that_reaches_one_owner_is_not_done);
 	tcase_add_test(two, silence_of_one_owner_is_no_logout);

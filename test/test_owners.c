@@ -222,6 +222,9 @@ START_TEST(end_goes_to_both_and_tells_what_either_had)
 		{{0, 1, 0, 1, 1}, {0, 0, 0, 1, 1}, 1, 0, 1},
 		{{0, 0, 0, 1, 1}, {0, 1, 0, 1, 1}, 1, 0, 1},
 		{{0, 3, 0, 1, 1}, {0, 0, 0, 1, 1}, 3, 0, 1},
+		/* a marker that names nobody stays a marker when it is ended again */
+		{{0, 3, 0, 1, 1}, {0, 4, 0, 1, 1}, 3, 0, 1},
+		{{0, 4, 0, 1, 1}, {0, 3, 0, 1, 1}, 3, 0, 1},
 		/* a successor is followed wherever it stands */
 		{{0, 2, 's', 25, 1}, {0, 0, 0, 1, 1}, 2, 's', 25},
 		{{0, 0, 0, 1, 1}, {0, 2, 's', 25, 1}, 2, 's', 25},
