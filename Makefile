@@ -126,6 +126,7 @@ UNIT := $(patsubst %.c,%,$(sort $(wildcard test/test_*.c)))
 WIRE := $(patsubst %.c,%,$(sort $(wildcard test/wire_*.c)))
 LIVE := $(patsubst %.c,%,$(sort $(wildcard test/live_*.c)))
 SUITES = $(UNIT) $(WIRE) $(LIVE)
+MODEL_SRC := $(sort $(wildcard test/models/*.c))
 FUZZ := $(patsubst %.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
 
 # In these folders a file with a main() is a program; the others are linked to each of them.
@@ -136,6 +137,8 @@ BENCH_SRC := $(sort $(wildcard test/bench*.c test/bench/*.c))
 EXAMPLE_MAIN := $(sort $(call with_main,$(EXAMPLE_SRC)))
 CGI_MAIN := $(sort $(call with_main,$(CGI_SRC)))
 BENCH_MAIN := $(sort $(call with_main,$(BENCH_SRC)))
+MODEL_MAIN := $(sort $(call with_main,$(MODEL_SRC)))
+MODELS = $(MODEL_MAIN:test/models/%.c=%)
 EXAMPLES = $(EXAMPLE_MAIN:%.c=build/release/%) $(CGI_MAIN:%.c=build/release/%)
 BENCHES = $(BENCH_MAIN:%.c=build/release/%)
 
@@ -246,6 +249,12 @@ $(FUZZ:%=build/asan/%): %: %.o build/asan/test/fuzz/replay.o build/asan/libsuppo
 	$(Q)$(CC) $(CFLAGS_asan) $(LDFLAGS) $(WRAP) -pthread -o $@ \
 		-Wl,--whole-archive $^ -Wl,--no-whole-archive $(CHECK_LIBS) $(THIRD_LIBS)
 
+# Every history of the protocol's models; they know nothing of the library.
+MODEL_PROGRAMS = $(MODELS:%=build/test/test/models/%)
+$(MODEL_PROGRAMS): %: %.o $(call objects,test,$(filter-out $(MODEL_MAIN),$(MODEL_SRC)))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -o $@ $^
+
 # prints the tables of options, metrics and events for README.md and for cloakroom.7
 OPTIONS = build/release/tools/options
 $(OPTIONS): %: %.o $(A)
@@ -330,7 +339,7 @@ CMD_check-selftest = env MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
 .PHONY: check check-fast $(STATIC)
 FAST_PARTS = $(UNIT) $(WIRE) check-layers check-symbols check-banned check-events check-format
 CHECK_PARTS = build $(LIVE:%=asan/%) $(LIVE) check-hiredis check-install check-selftest \
-	$(SUITES:%=asan/%) $(UNIT) $(WIRE) clang $(FUZZ:test/fuzz/fuzz_%=fuzz/%) \
+	$(SUITES:%=asan/%) $(UNIT) $(WIRE) $(MODELS:%=models/%) clang $(FUZZ:test/fuzz/fuzz_%=fuzz/%) \
 	$(filter-out check-hiredis check-install check-selftest,$(STATIC)) $(if $(wildcard examples/demo.sh),demo)
 
 check: ## run everything: static checks, all tests, sanitizers, fuzz seeds, install, demo
@@ -369,7 +378,7 @@ $(STATIC:%=run/%): run/%:
 	+$(Q)test/run.sh $(NOTES) $* $(CMD_$*)
 
 run/build: lib $(EXAMPLES) $(BENCHES)
-run/clang: $(call objects,clang,$(LIB_SRC) $(SUPPORT_SRC) $(SUITES:%=%.c) $(FUZZ:%=%.c) \
+run/clang: $(call objects,clang,$(LIB_SRC) $(SUPPORT_SRC) $(SUITES:%=%.c) $(FUZZ:%=%.c) $(MODEL_SRC) \
 	test/fuzz/replay.c $(EXAMPLE_SRC) $(CGI_SRC) $(BENCH_SRC) tools/options.c)
 run/build run/clang:
 	$(Q)test/run.sh $(NOTES) $(@F) true
@@ -381,6 +390,9 @@ run/demo: lib $(EXAMPLES)
 $(FUZZ:test/fuzz/fuzz_%=run/fuzz/%): run/fuzz/%: build/asan/test/fuzz/fuzz_%
 	$(Q)test/run.sh $(NOTES) fuzz/$* $(RUN_asan) $< test/fuzz/corpus/$*
 
+$(MODELS:%=run/models/%): run/models/%: build/test/test/models/%
+	$(Q)test/run.sh $(NOTES) models/$* $<
+
 # The suites, as run/test/x in mode test and as run/<mode>/test/x in the others.
 define suite_rules
 $(patsubst %,run/$2%,$(SUITES)): run/$2%: build/$1/%
@@ -391,7 +403,7 @@ $(foreach m,asan tsan valgrind,$(eval $(call suite_rules,$m,$m/)))
 
 # ---- variants -----------------------------------------------------------------------------------
 
-.PHONY: asan tsan valgrind fuzz soak bench bench-chart demo
+.PHONY: asan tsan valgrind models fuzz soak bench bench-chart demo
 asan: ## run the tests under AddressSanitizer and UBSan
 	$(Q)tools/deps.sh test
 	$(call run_parts,asan,$(SUITES:%=asan/%))
@@ -403,6 +415,9 @@ tsan: ## run the tests under ThreadSanitizer
 valgrind: ## run the tests under valgrind
 	$(Q)tools/deps.sh valgrind
 	$(call run_parts,valgrind,$(SUITES:%=valgrind/%))
+
+models: $(MODEL_PROGRAMS) ## explore the models of the protocol, print the histories that need its rules
+	$(Q)for m in $(MODEL_PROGRAMS); do $$m || exit; done
 
 fuzz: ## look for new inputs: F=record T=60 (seconds)
 	$(Q)tools/deps.sh test fuzz

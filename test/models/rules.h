@@ -1,0 +1,118 @@
+/* T0 test support: the rules of the protocol, each with the model that needs it */
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOAK_MODELS_RULES_H
+#define CLOAK_MODELS_RULES_H
+
+/*
+ * R(name, model, part of the protocol, what it says): RULE_name is on in all explorations but one, that
+ * of its model without it.
+ */
+/* clang-format off */
+#define RULES(R) \
+	R(TOMBSTONE, destroy_renew, "destroy", \
+	  "what is ended leaves a tombstone, not a gap") \
+	R(TOMBSTONE_TTL, destroy_renew, "stored values", \
+	  "a tombstone stays for ten minutes, longer than any call") \
+	R(FORWARDER_TTL, destroy_renew, "stored values", \
+	  "a forwarder stays for ten minutes, however short the grace") \
+	R(FIRST_SAVE_DEADLINE, destroy_renew, "scripts", \
+	  "a first save is refused when the shard's clock is past the deadline of its call") \
+	R(MISSING_STAYS, destroy_renew, "scripts", \
+	  "a save never creates what is missing") \
+	R(TOMBSTONE_KEEPS_NEXT, destroy_renew, "scripts", \
+	  "a tombstone keeps the successor's name of the forwarder, marker or tombstone it replaces") \
+	R(SAVE_FOLLOWS, destroy_renew, "save", \
+	  "a save that meets a forwarder follows it and merges there") \
+	R(NEW_BEFORE_OLD, destroy_renew, "renew", \
+	  "the new record is stored first, then the old one becomes a forwarder") \
+	R(CONFLICT_REWRITES, destroy_renew, "renew", \
+	  "a conflict on the old key: merge, write the new record again, then try the old key again") \
+	R(NEW_ID_AFTER_OLD, destroy_renew, "renew", \
+	  "the new id is handed out only once the old key is known to hold our forwarder") \
+	R(DESTROY_FOLLOWS, destroy_renew, "destroy", \
+	  "a destroy goes on to the successor") \
+	R(DESTROY_FOLLOWS_LATE, destroy_renew, "destroy", \
+	  "... after the grace, too") \
+	R(DESTROY_FOLLOWS_ALL, destroy_renew, "destroy", \
+	  "... and on to the last one, without a limit") \
+	\
+	R(LIVE_ONLY, renew_renew, "stored values", \
+	  "only a live record is ever replaced by a save, whatever tags say") \
+	R(OWN_TAG_DONE, renew_renew, "renew", \
+	  "to find one's own forwarder is to have won") \
+	R(LOSER_REPLAYS, renew_renew, "renew", \
+	  "who finds another's forwarder replays the own changes on the winner") \
+	R(LOSER_TIDIES, renew_renew, "renew", \
+	  "... and removes the own new key") \
+	R(RENEW_UNKNOWN_ASKS, renew_renew, "renew", \
+	  "after a renewal that ended in UNKNOWN, too, a save only asks for the mark (of the new record)") \
+	R(YOUNG_STAYS, renew_renew, "renew", \
+	  "a session younger than a part of the grace is not renewed again") \
+	R(HOPS_UNAVAILABLE, renew_renew, "renew", \
+	  "more forwarders than a load follows are UNAVAILABLE, never NOT_FOUND") \
+	\
+	R(MARKER, privilege, "renew for privilege", \
+	  "the old id becomes a marker, which opens nothing, not a forwarder") \
+	R(MARKER_OF_NOBODY, privilege, "stored values", \
+	  "the marker of a session that was nobody's names no successor") \
+	R(MARKER_OF_USER, privilege, "stored values", \
+	  "the marker of a user's session names the successor") \
+	R(MARKER_NOT_OK, privilege, "destroy", \
+	  "a destroy that meets a marker without a successor answers RENEWED, not OK") \
+	R(END_LEAVES_MARKER, privilege, "scripts", \
+	  "... so ending such a marker leaves it there: who ends it again learns the same") \
+	R(RENEWED_SETS_NO_COOKIE, privilege, "renew for privilege", \
+	  "a request that was answered RENEWED sets no cookie") \
+	\
+	R(MERGE_RELOADS, ambiguous_save, "save", \
+	  "after a conflict the record is loaded again and the own changes are replayed on it") \
+	R(SAME_BYTES, ambiguous_save, "save", \
+	  "a retry sends the same bytes") \
+	R(MARKS, ambiguous_save, "stored values", \
+	  "a record carries marks of the saves before it") \
+	R(SEALING_MARKS, ambiguous_save, "stored values", \
+	  "sealing anew and renewal are writes like others: the mark of what they replace is carried") \
+	R(LOOK_FOR_MARK, ambiguous_save, "save", \
+	  "a conflict after an ambiguous attempt looks for the own mark before it merges") \
+	R(NEITHER_UNKNOWN, ambiguous_save, "save", \
+	  "neither the own mark nor the loaded one is there: UNKNOWN, not \"not applied\"") \
+	R(REFUSED_AFTER_AMBIGUOUS, ambiguous_save, "save", \
+	  "NOT_FOUND and other refusals after an ambiguous attempt are UNKNOWN") \
+	R(UNKNOWN_ONLY_ASKS, ambiguous_save, "save", \
+	  "after UNKNOWN a save on that handle only asks for the mark") \
+	R(RELOAD_DROPS, ambiguous_save, "save", \
+	  "after UNKNOWN a reload drops the handle's changes") \
+	\
+	R(NO_O_WITH_B, two_rings, "two rings", \
+	  "the new ring alone creates sessions (B) only when no process knows the old one only (O)") \
+	R(NO_A_WITH_C, two_rings, "two rings", \
+	  "the new ring alone is known (C) only when no process creates in the old one (A)") \
+	R(DRAIN_BEFORE_C, two_rings, "two rings", \
+	  "... and when the old ring is empty") \
+	R(DRAIN_COUNTS_ALL, two_rings, "two rings", \
+	  "... which forwarders, markers and tombstones are counted for, too") \
+	R(DRAIN_BEFORE_O, two_rings, "two rings", \
+	  "back to the old ring alone (O) only when the new one is empty") \
+	R(WRITES_WHERE_FOUND, two_rings, "two rings", \
+	  "a session is written in the ring it was found in") \
+	R(DESTROY_BOTH, two_rings, "destroy", \
+	  "a destroy goes to both owners of a name") \
+	R(TOMBSTONE_OUTWEIGHS, two_rings, "two rings", \
+	  "a tombstone or marker in one ring outweighs a live record in the other") \
+	R(MISS_NEEDS_BOTH, two_rings, "two rings", \
+	  "NOT_FOUND needs both owners to say so: one that does not answer is UNAVAILABLE") \
+	R(LIVE_NEEDS_BOTH, two_rings, "two rings", \
+	  "... also when the other one has a live record")
+/* clang-format on */
+
+enum rule {
+	RULE_ALL, /* none is off */
+#define R(name, model, part, text) RULE_##name,
+	RULES(R)
+#undef R
+};
+
+/* 1 unless this exploration is without the rule. */
+int rule(enum rule r);
+
+#endif
