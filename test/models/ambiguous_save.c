@@ -48,7 +48,7 @@ static void moves(struct explore *x, const void *state)
 		const struct client *cl = &w->client[c];
 
 		next = *w;
-		if (cl->op || cl->dead)
+		if (cl->op || cl->dead || (cl->calls && c == OTHER))
 			continue;
 		if (!cl->calls || (cl->calls == 1 && cl->unknown) ||
 		    (cl->changes && cl->calls == 2)) {

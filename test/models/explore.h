@@ -12,12 +12,19 @@
  * order requests are served in, wherever a connection breaks, a reply is lost, a request is served
  * late or a process dies. A model is the specification of what it models; it is read like this:
  *
- *   rules.h            the rules, one line each: which model needs it, which part of the protocol
- *                      it belongs to, what it says. This is the table to begin with.
- *   world.h, world.c   what is outside the library: shards that run the scripts, connections that
- *                      break, requests that are served late, processes that die, time that passes
- *   protocol.h, .c     the operations (load, save, renew, destroy) as step functions, as in lib/
- *   destroy_renew.c ... one model per file: who does what at once, and what is promised
+ *   rules.h         the rules, one line each: which model needs it, which part of the protocol it
+ *                   belongs to, what it says. This is the table to begin with.
+ *   world.[ch]      what is outside the library: shards that run the scripts, connections that break,
+ *                   requests that are served late, processes that die, time that passes
+ *   protocol.[ch]   load, save and destroy as step functions, as in lib/; renewal.c: renew
+ *   others          one model per file: who does what at once, and what is promised
+ *
+ *   destroy_renew   destroy, timed renewal, save and a late first save
+ *   renew_renew     timed renewals at once and one after another, and a load
+ *   privilege       renewal for privilege with save, timed renewal and destroy
+ *   ambiguous_save  saves whose answer was lost, among other writers
+ *   replicas        a timed renewal and a load while a primary fails
+ *   two_rings       sessions while the ring of shards changes
  *
  * The run of a model explores it with all rules on: no promise may break. Then once more without
  * each of its rules, where a promise must break, and the shortest history in which it does is

@@ -11,18 +11,13 @@
  *
  *   load      FIND
  *   save      PUT ── conflict ── FIND ── PUT ...
- *   renew     NEW ── OLD ── done
- *                     └ conflict ── FIND ── the old one, changed ── REWRITE ── OLD ...
- *                                     └──── another's winner ── PUT (as save) ── TIDY
+ *   renew     see renewal.c
  *   destroy   END ── a successor ── END ...
  *
  * FIND asks for a name, in both rings if there are two, and follows forwarders.
  */
 
-enum op { LOAD = 1, SAVE, RENEW, DESTROY };
-enum step { FIND = 1, PUT, NEW, OLD, REWRITE, TIDY, ENDING };
-
-static void finish(struct world *w, unsigned c, enum answer answer)
+void protocol_finish(struct world *w, unsigned c, enum answer answer)
 {
 	struct client *cl = &w->client[c];
 	int writes = cl->op == SAVE || cl->op == RENEW;
@@ -61,23 +56,21 @@ static void finish(struct world *w, unsigned c, enum answer answer)
 	}
 }
 
-/* A refusal is only to be believed if no attempt before it may have been applied. */
-static void refuse(struct world *w, unsigned c, enum answer answer)
+void protocol_refuse(struct world *w, unsigned c, enum answer answer)
 {
 	int ambiguous = w->client[c].ambiguous || w->client[c].unknown;
 
-	finish(w, c, ambiguous && rule(RULE_REFUSED_AFTER_AMBIGUOUS) ? UNKNOWN : answer);
+	protocol_finish(w, c, ambiguous && rule(RULE_REFUSED_AFTER_AMBIGUOUS) ? UNKNOWN : answer);
 }
 
-static void transmit(struct client *cl, enum step step, struct request request)
+void protocol_send(struct client *cl, enum step step, struct request request)
 {
 	cl->step = (uint8_t)step;
 	cl->tries = 1;
 	cl->request = request;
 }
 
-/* After a broken connection: 1 if the same bytes go out again. */
-static int again(const struct world *w, struct client *cl)
+int protocol_again(const struct world *w, struct client *cl)
 {
 	if (cl->tries >= w->tries || w->now != cl->began)
 		return 0;
@@ -87,7 +80,7 @@ static int again(const struct world *w, struct client *cl)
 
 /* ---- values to write ---- */
 
-static uint8_t fresh_tag(struct client *cl, unsigned c)
+uint8_t protocol_tag(struct client *cl, unsigned c)
 {
 	return (uint8_t)(16 * (c + 1) + ++cl->writes);
 }
@@ -101,19 +94,17 @@ void protocol_push_mark(struct value *v, uint8_t tag)
 		memset(v->marks, 0, sizeof v->marks);
 }
 
-/* The record as loaded, with the own change; it carries the tags of the writes before it. */
-static struct value record(const struct world *w, struct client *cl, unsigned c)
+struct value protocol_record(const struct world *w, struct client *cl, unsigned c)
 {
 	struct value v = cl->base;
 
-	v.tag = fresh_tag(cl, c);
+	v.tag = protocol_tag(cl, c);
 	if (cl->changes)
 		v.changes = (uint8_t)(v.changes + (1u << 2 * c));
 	protocol_push_mark(&v, cl->base.tag);
-	if (cl->op == RENEW && !cl->lost) {
+	if (cl->op == RENEW && !cl->lost)
 		v.born = (uint8_t)(w->now + 1);
-		v.user |= cl->privilege;
-	}
+	v.user |= cl->privilege;
 	return v;
 }
 
@@ -128,10 +119,10 @@ static void find_next_ring(struct client *cl)
 {
 	uint8_t ring = cl->left & world_bit(cl->first) ? cl->first : !cl->first;
 
-	transmit(cl, FIND, (struct request){.kind = GET, .ring = ring, .name = cl->seek});
+	protocol_send(cl, FIND, (struct request){.kind = GET, .ring = ring, .name = cl->seek});
 }
 
-static void find(struct client *cl, uint8_t name)
+void protocol_find(struct client *cl, uint8_t name)
 {
 	cl->seek = name;
 	cl->left = cl->asks;
@@ -148,24 +139,18 @@ static int outweighs(const struct value *a, const struct value *b)
 	return rule(RULE_TOMBSTONE_OUTWEIGHS) ? a->format > b->format : a->format < b->format;
 }
 
-/* What was found: OK and cl->base; NONE: not yet. */
-static enum answer found(struct world *w, struct client *cl, const struct reply *reply)
+/* All but a live record may be behind the times: then the primary is asked, and only that counts. */
+static void replica_answered(struct client *cl)
 {
-	uint8_t ring = cl->request.ring;
+	if (cl->found.format == LIVE || !rule(RULE_REPLICA_ASKS_PRIMARY))
+		cl->left = 0;
+	else
+		memset(&cl->found, 0, sizeof cl->found);
+}
 
-	if (reply->status == BROKEN) {
-		if (again(w, cl))
-			return NONE;
-		cl->blind |= world_bit(ring);
-	} else if (outweighs(&reply->value, &cl->found)) {
-		cl->found = reply->value;
-		cl->found_ring = ring;
-	}
-	cl->left &= (uint8_t)~world_bit(ring);
-	if (cl->left) {
-		find_next_ring(cl);
-		return NONE;
-	}
+/* All that were asked have answered, or not. OK and cl->base; another answer; NONE: a forwarder leads on. */
+static enum answer judge(const struct world *w, struct client *cl)
+{
 	switch (cl->found.format) {
 	case NOTHING:
 		if (cl->blind == cl->asks || rule(RULE_MISS_NEEDS_BOTH))
@@ -186,7 +171,7 @@ static enum answer found(struct world *w, struct client *cl, const struct reply 
 			return NOT_FOUND;
 		if (cl->hops++ == HOPS_MAX)
 			return rule(RULE_HOPS_UNAVAILABLE) ? UNAVAILABLE : NOT_FOUND;
-		find(cl, cl->found.next);
+		protocol_find(cl, cl->found.next);
 		return NONE;
 	default:
 		break;
@@ -202,34 +187,58 @@ static enum answer found(struct world *w, struct client *cl, const struct reply 
 	return OK;
 }
 
-/* Where the handle's session is written: where it was found, not where new ones are created. */
-static uint8_t place(const struct client *cl)
+/* A ring has answered, or not. NONE: FIND goes on. */
+static enum answer found(struct world *w, struct client *cl, const struct reply *reply)
+{
+	uint8_t ring = cl->request.ring;
+
+	if (reply->status == BROKEN) {
+		if (protocol_again(w, cl))
+			return NONE;
+		cl->blind |= world_bit(ring);
+	} else if (outweighs(&reply->value, &cl->found)) {
+		cl->found = reply->value;
+		cl->found_ring = ring;
+	}
+	cl->left &= (uint8_t)~world_bit(ring);
+	if (w->replicas && ring == 1) /* a replica, asked first */
+		replica_answered(cl);
+	if (cl->left) {
+		find_next_ring(cl);
+		return NONE;
+	}
+	return judge(w, cl);
+}
+
+uint8_t protocol_place(const struct client *cl)
 {
 	return rule(RULE_WRITES_WHERE_FOUND) ? cl->ring : cl->own;
 }
 
 /* ---- save ---- */
 
-static void save_put(struct world *w, unsigned c)
+void protocol_save_put(struct world *w, unsigned c)
 {
 	struct client *cl = &w->client[c];
 
 	cl->loaded = cl->base.tag;
 	cl->loaded_age = cl->base.age;
-	cl->mine = record(w, cl, c);
-	transmit(cl, PUT, (struct request){PUT_TAG, place(cl), cl->name, cl->loaded, 0, cl->mine});
+	cl->mine = protocol_record(w, cl, c);
+	protocol_send(
+		cl, PUT,
+		(struct request){PUT_TAG, protocol_place(cl), cl->name, cl->loaded, 0, cl->mine});
 }
 
 /* The change is in. A renewal that lost to another removes the key it does not need any more. */
-static void save_done(struct world *w, unsigned c)
+void protocol_save_done(struct world *w, unsigned c)
 {
 	struct client *cl = &w->client[c];
 
 	if (cl->op == RENEW && rule(RULE_LOSER_TIDIES))
-		transmit(cl, TIDY,
-			 (struct request){.kind = END, .ring = cl->own, .name = cl->fresh});
+		protocol_send(cl, TIDY,
+			      (struct request){.kind = END, .ring = cl->own, .name = cl->fresh});
 	else
-		finish(w, c, OK);
+		protocol_finish(w, c, OK);
 }
 
 static void save_answered(struct world *w, unsigned c, const struct reply *reply)
@@ -239,148 +248,54 @@ static void save_answered(struct world *w, unsigned c, const struct reply *reply
 	switch (reply->status) {
 	case BROKEN:
 		cl->ambiguous = 1;
-		if (!again(w, cl)) {
-			finish(w, c, UNKNOWN);
+		if (!protocol_again(w, cl)) {
+			protocol_finish(w, c, UNKNOWN);
 		} else if (!rule(RULE_SAME_BYTES)) {
-			cl->mine.tag = fresh_tag(cl, c);
+			cl->mine.tag = protocol_tag(cl, c);
 			cl->request.value = cl->mine;
 		}
 		break;
 	case DONE:
 		cl->base = cl->mine;
-		save_done(w, c);
+		protocol_save_done(w, c);
 		break;
 	case MISSING:
-		refuse(w, c, NOT_FOUND);
+		protocol_refuse(w, c, NOT_FOUND);
 		break;
 	default:
-		find(cl, cl->name);
+		protocol_find(cl, cl->name);
 		break;
 	}
 }
 
-/* After a conflict, or when only asked after UNKNOWN: look for the own mark, else merge. */
+/* After a conflict, or when only asked after UNKNOWN: look for the own mark. It is there: done. The loaded
+ * tag is among the marks without it: not applied, and never will be, for that tag does not come back; so
+ * merge. Neither: nobody can tell. */
 static void save_found(struct world *w, unsigned c, enum answer answer)
 {
 	struct client *cl = &w->client[c];
 
-	if (answer == UNAVAILABLE) {
-		refuse(w, c, UNAVAILABLE);
-		return;
-	}
 	if (answer != OK) {
-		refuse(w, c, answer);
+		protocol_refuse(w, c, answer);
 		return;
 	}
 	if (cl->unknown || (cl->ambiguous && rule(RULE_LOOK_FOR_MARK))) {
 		if (cl->base.tag == cl->mine.tag || has_mark(&cl->base, cl->mine.tag)) {
-			save_done(w, c);
+			protocol_save_done(w, c);
 			return;
 		}
 		if (!has_mark(&cl->base, cl->loaded) && rule(RULE_NEITHER_UNKNOWN)) {
 			if (cl->base.tag != cl->loaded)
 				cl->doubt = (uint8_t)(cl->base.age - cl->loaded_age);
-			finish(w, c, UNKNOWN);
+			protocol_finish(w, c, UNKNOWN);
 			return;
 		}
 	}
 	cl->ambiguous = 0;
 	if (cl->unknown)
-		finish(w, c, CHANGED);
+		protocol_finish(w, c, CHANGED);
 	else
-		save_put(w, c);
-}
-
-/* ---- renew ---- */
-
-static void renew_old(struct world *w, unsigned c)
-{
-	struct client *cl = &w->client[c];
-	struct value v = {.format = FORWARDER, .next = cl->fresh};
-
-	v.tag = fresh_tag(cl, c);
-	v.until = (uint8_t)(w->now + w->grace);
-	if (cl->privilege && rule(RULE_MARKER)) {
-		v.format = MARKER;
-		v.until = 0;
-		if (cl->base.user ? !rule(RULE_MARKER_OF_USER) : rule(RULE_MARKER_OF_NOBODY))
-			v.next = 0;
-	}
-	if (!rule(RULE_NEW_ID_AFTER_OLD))
-		w->known |= world_bit(cl->fresh);
-	cl->loaded = cl->base.tag;
-	cl->loaded_age = cl->base.age;
-	transmit(cl, OLD, (struct request){PUT_TAG, place(cl), cl->name, cl->loaded, 0, v});
-}
-
-static void renew_new(struct client *cl)
-{
-	transmit(cl, NEW, (struct request){PUT_ABSENT, cl->own, cl->fresh, 0, cl->began, cl->mine});
-}
-
-static void renew_answered(struct world *w, unsigned c, const struct reply *reply)
-{
-	struct client *cl = &w->client[c];
-	int done = reply->status == DONE ||
-		   (reply->status == TAKEN && reply->value.tag == cl->mine.tag);
-
-	if (reply->status == BROKEN && again(w, cl)) {
-		cl->ambiguous |= cl->step == OLD;
-		return;
-	}
-	if (cl->step != OLD) { /* NEW, REWRITE: the old one is untouched */
-		if (done && cl->lost)
-			finish(w, c, OK);
-		else if (done)
-			renew_old(w, c);
-		else
-			finish(w, c, FAILED);
-		return;
-	}
-	if (reply->status == DONE && !rule(RULE_NEW_BEFORE_OLD) && !cl->lost) {
-		cl->lost = 1;
-		renew_new(cl);
-	} else if (reply->status == DONE) {
-		cl->base = cl->mine;
-		cl->name = cl->fresh;
-		cl->ring = cl->own;
-		w->known |= world_bit(cl->fresh);
-		finish(w, c, OK);
-	} else if (reply->status == BROKEN) {
-		finish(w, c, UNKNOWN);
-	} else if (reply->status == MISSING) {
-		refuse(w, c, NOT_FOUND);
-	} else {
-		find(cl, cl->name);
-	}
-}
-
-/* The old key was not as loaded. */
-static void renew_found(struct world *w, unsigned c, enum answer answer, uint8_t old)
-{
-	struct client *cl = &w->client[c];
-	uint8_t tag = cl->mine.tag;
-
-	if (answer != OK) {
-		refuse(w, c, answer);
-		return;
-	}
-	cl->ambiguous = 0; /* our forwarder is not there and can never be */
-	if (cl->name == old) {
-		if (!rule(RULE_CONFLICT_REWRITES)) {
-			renew_old(w, c);
-			return;
-		}
-		cl->mine = record(w, cl, c);
-		transmit(cl, REWRITE,
-			 (struct request){PUT_TAG, cl->own, cl->fresh, tag, 0, cl->mine});
-		return;
-	}
-	cl->lost = 1;
-	if (rule(RULE_LOSER_REPLAYS) && cl->changes)
-		save_put(w, c);
-	else
-		save_done(w, c);
+		protocol_save_put(w, c);
 }
 
 /* ---- destroy ---- */
@@ -389,7 +304,7 @@ static void end_next_ring(struct client *cl)
 {
 	uint8_t ring = cl->left & world_bit(cl->first) ? cl->first : !cl->first;
 
-	transmit(cl, ENDING, (struct request){.kind = END, .ring = ring, .name = cl->seek});
+	protocol_send(cl, ENDING, (struct request){.kind = END, .ring = ring, .name = cl->seek});
 }
 
 static void end_name(struct client *cl, uint8_t name)
@@ -406,11 +321,11 @@ static void end_answered(struct world *w, unsigned c, const struct reply *reply)
 	const struct value *v = &reply->value;
 
 	if (reply->status == BROKEN) {
-		if (again(w, cl))
+		if (protocol_again(w, cl))
 			return;
 		cl->blind = 1;
 	} else {
-		if (!cl->hops && v->format == MARKER && !v->next)
+		if (v->format == MARKER && !v->next && (!cl->hops || rule(RULE_MARKER_AT_ANY_HOP)))
 			cl->met = MARKER;
 		if (v->format != LIVE && v->next &&
 		    (v->format != FORWARDER || w->now < v->until ||
@@ -425,9 +340,9 @@ static void end_answered(struct world *w, unsigned c, const struct reply *reply)
 		cl->hops = 1;
 		end_name(cl, cl->next);
 	} else if (cl->blind) {
-		finish(w, c, UNKNOWN);
+		protocol_finish(w, c, UNKNOWN);
 	} else {
-		finish(w, c, cl->met == MARKER && rule(RULE_MARKER_NOT_OK) ? RENEWED : OK);
+		protocol_finish(w, c, cl->met == MARKER && rule(RULE_MARKER_NOT_OK) ? RENEWED : OK);
 	}
 }
 
@@ -445,7 +360,7 @@ void protocol_step(struct world *w, unsigned c, const struct reply *reply)
 		if (answer == NONE)
 			return;
 		if (cl->op == LOAD)
-			finish(w, c, answer);
+			protocol_finish(w, c, answer);
 		else if (cl->op == SAVE || cl->lost)
 			save_found(w, c, answer);
 		else
@@ -455,8 +370,8 @@ void protocol_step(struct world *w, unsigned c, const struct reply *reply)
 		save_answered(w, c, reply);
 		return;
 	case TIDY:
-		if (reply->status != BROKEN || !again(w, cl))
-			finish(w, c, OK);
+		if (reply->status != BROKEN || !protocol_again(w, cl))
+			protocol_finish(w, c, OK);
 		return;
 	case ENDING:
 		end_answered(w, c, reply);
@@ -467,7 +382,7 @@ void protocol_step(struct world *w, unsigned c, const struct reply *reply)
 	}
 }
 
-static struct client *begin(struct world *w, unsigned c, enum op op)
+struct client *protocol_begin(struct world *w, unsigned c, enum op op)
 {
 	struct client *cl = &w->client[c];
 
@@ -483,46 +398,28 @@ static struct client *begin(struct world *w, unsigned c, enum op op)
 
 void begin_load(struct world *w, unsigned c, uint8_t name)
 {
-	struct client *cl = begin(w, c, LOAD);
+	struct client *cl = protocol_begin(w, c, LOAD);
 
 	cl->name = name;
-	find(cl, name);
+	protocol_find(cl, name);
 }
 
 void begin_save(struct world *w, unsigned c)
 {
-	struct client *cl = begin(w, c, SAVE);
+	struct client *cl = protocol_begin(w, c, SAVE);
 
 	if (cl->unknown == 1 ? rule(RULE_UNKNOWN_ONLY_ASKS)
 			     : cl->unknown == 2 && rule(RULE_RENEW_UNKNOWN_ASKS)) {
-		find(cl, cl->name);
+		protocol_find(cl, cl->name);
 		return;
 	}
 	cl->unknown = 0;
-	save_put(w, c);
-}
-
-/* The caller sees to it that no call of the handle ended in UNKNOWN. */
-void begin_renew(struct world *w, unsigned c, int privilege)
-{
-	struct client *cl = begin(w, c, RENEW);
-
-	if (!privilege && cl->base.born == w->now + 1 && !w->skewed && rule(RULE_YOUNG_STAYS)) {
-		finish(w, c, NO_OP);
-		return;
-	}
-	cl->privilege = (uint8_t)privilege;
-	cl->fresh = ++w->names;
-	cl->mine = record(w, cl, c);
-	if (rule(RULE_NEW_BEFORE_OLD))
-		renew_new(cl);
-	else
-		renew_old(w, c);
+	protocol_save_put(w, c);
 }
 
 void begin_destroy(struct world *w, unsigned c)
 {
-	struct client *cl = begin(w, c, DESTROY);
+	struct client *cl = protocol_begin(w, c, DESTROY);
 
 	w->ending = 1;
 	end_name(cl, cl->name);

@@ -5,7 +5,18 @@
 
 /*
  * R(name, model, part of the protocol, what it says): RULE_name is on in all explorations but one, that
- * of its model without it.
+ * of its model without it. "..." goes on from the line before.
+ *
+ * What has no line here, and why:
+ *   - UNLINK before SET in the end script; times to live of at least 1 ms; the touch script, which only
+ *     touches what was loaded; sealed deadlines; what PTTL says: no memory limit, no milliseconds and no
+ *     idle times in these models. The tests of the scripts and of the operations have them.
+ *   - a tombstone stays as long as what it replaces, if that is more than ten minutes: the models know
+ *     only "longer than any call".
+ *   - a lost renewal replays its changes before, not after, it removes its new key; a first save that
+ *     finds its own bytes is done. The other way round was explored too, and no promise breaks: the first
+ *     is as good as its opposite, the second makes a retry worth its while.
+ *   - records of users: a model of their own.
  */
 /* clang-format off */
 #define RULES(R) \
@@ -29,6 +40,10 @@
 	  "a conflict on the old key: merge, write the new record again, then try the old key again") \
 	R(NEW_ID_AFTER_OLD, destroy_renew, "renew", \
 	  "the new id is handed out only once the old key is known to hold our forwarder") \
+	R(UNKNOWN_KEEPS_OLD_ID, destroy_renew, "renew", \
+	  "... so a renewal that ends in UNKNOWN keeps the old id") \
+	R(UNKNOWN_LEAVES_NEW, destroy_renew, "renew", \
+	  "... and leaves the new record stored, for our forwarder may be there or come later") \
 	R(DESTROY_FOLLOWS, destroy_renew, "destroy", \
 	  "a destroy goes on to the successor") \
 	R(DESTROY_FOLLOWS_LATE, destroy_renew, "destroy", \
@@ -53,12 +68,16 @@
 	\
 	R(MARKER, privilege, "renew for privilege", \
 	  "the old id becomes a marker, which opens nothing, not a forwarder") \
+	R(PRIVILEGE_GOES_ON, privilege, "renew for privilege", \
+	  "who finds another's forwarder renews the winner in turn, instead of replaying on it") \
 	R(MARKER_OF_NOBODY, privilege, "stored values", \
 	  "the marker of a session that was nobody's names no successor") \
 	R(MARKER_OF_USER, privilege, "stored values", \
 	  "the marker of a user's session names the successor") \
 	R(MARKER_NOT_OK, privilege, "destroy", \
 	  "a destroy that meets a marker without a successor answers RENEWED, not OK") \
+	R(MARKER_AT_ANY_HOP, privilege, "destroy", \
+	  "... whether it is the first name or a successor") \
 	R(END_LEAVES_MARKER, privilege, "scripts", \
 	  "... so ending such a marker leaves it there: who ends it again learns the same") \
 	R(RENEWED_SETS_NO_COOKIE, privilege, "renew for privilege", \
@@ -82,6 +101,11 @@
 	  "after UNKNOWN a save on that handle only asks for the mark") \
 	R(RELOAD_DROPS, ambiguous_save, "save", \
 	  "after UNKNOWN a reload drops the handle's changes") \
+	\
+	R(CONFIRM_FIRST, replicas, "renew", \
+	  "with replicas= the new record is confirmed before the old one becomes a forwarder") \
+	R(REPLICA_ASKS_PRIMARY, replicas, "loads", \
+	  "what a replica has counts only if it is a live record; all else is asked of the primary") \
 	\
 	R(NO_O_WITH_B, two_rings, "two rings", \
 	  "the new ring alone creates sessions (B) only when no process knows the old one only (O)") \

@@ -21,7 +21,6 @@
 
 enum config { O, A, B, C, L };
 enum { FORWARDS = 1, BACK, LOST };
-enum call { LOAD, SAVE, RENEW, DESTROY };
 enum { OLD_RING, NEW_RING, PROCESSES = 2, CALLS_MAX = 4, NAMES_MAX = 3 };
 
 const char *const client_name[CLIENTS] = {"one", "other", ""};
@@ -61,7 +60,7 @@ static void scenarios(struct explore *x)
 		memset(w.client, 0, sizeof w.client);
 		w.known = w.names = 0;
 		w.scenario = s;
-		w.breaks = 1;
+		w.breaks = s != BACK;
 		w.tries = 1;
 		w.ticks = s == LOST ? 0 : 1;
 		w.client[PROCESSES].dead = 1;
@@ -130,10 +129,9 @@ static void found_move(struct explore *x, const struct world *w)
 /* ---- requests ---- */
 
 /* One of two rings is asked first: all that `begin` begins, with each of them. */
-static void begin(struct explore *x, const struct world *w, unsigned c, enum call call,
-		  uint8_t name)
+static void begin(struct explore *x, const struct world *w, unsigned c, enum op op, uint8_t name)
 {
-	static const char *const texts[] = {"load", "save", "renew", "destroy"};
+	static const char *const texts[] = {"", "load", "save", "renew", "destroy"};
 
 	for (uint8_t ring = OLD_RING; ring <= NEW_RING; ring++) {
 		struct world next = *w;
@@ -141,16 +139,16 @@ static void begin(struct explore *x, const struct world *w, unsigned c, enum cal
 		if (!(w->client[c].asks & world_bit(ring)))
 			continue;
 		next.client[c].first = ring;
-		if (call == LOAD)
+		if (op == LOAD)
 			begin_load(&next, c, name);
-		else if (call == SAVE)
+		else if (op == SAVE)
 			begin_save(&next, c);
-		else if (call == RENEW)
+		else if (op == RENEW)
 			begin_renew(&next, c, 0);
 		else
 			begin_destroy(&next, c);
 		explore_move(x, &next, "%s (%c) begins to %s id%u", client_name[c],
-			     "OABCL"[w->note[c]], texts[call], name);
+			     "OABCL"[w->note[c]], texts[op], name);
 	}
 }
 
@@ -169,7 +167,7 @@ static void call_moves(struct explore *x, const struct world *w, unsigned c)
 		begin(x, w, c, DESTROY, name);
 	if (cl->answer != OK || cl->base.format != LIVE || !name)
 		return;
-	if (cl->changes)
+	if (cl->changes && w->scenario != BACK)
 		begin(x, w, c, SAVE, name);
 	if (w->names < NAMES_MAX)
 		begin(x, w, c, RENEW, name);

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "world.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ static void end(struct value *v)
 	*v = tombstone;
 }
 
-/* The four scripts, each as a shard runs it: all at once. */
+/* The scripts, each as a shard runs it: all at once. */
 static struct reply serve(struct world *w, const struct request *r)
 {
 	struct value *v = &w->key[r->ring][r->name];
@@ -63,6 +64,12 @@ static struct reply serve(struct world *w, const struct request *r)
 	case END:
 		end(v);
 		break;
+	case CONFIRM: /* a WAIT, on the connection of the write: after a failover it is another one */
+		if (v->tag == r->value.tag)
+			w->key[1][r->name] = *v;
+		else
+			reply.status = BROKEN;
+		break;
 	default:
 		break;
 	}
@@ -84,7 +91,7 @@ static const char *value_text(const struct value *v, char *text, size_t len)
 					      "tombstone"};
 
 	if (v->format == LIVE)
-		snprintf(text, len, "live (tag %u%s%s, changes", v->tag, v->marks[0] ? " over" : "",
+		snprintf(text, len, "live (tag %u after %u%s; changes", v->tag, v->marks[0],
 			 v->user ? ", logged in" : "");
 	else
 		snprintf(text, len, "%s%s%s", formats[v->format], v->next ? " to " : "",
@@ -106,12 +113,14 @@ static const char *request_text(const struct request *r, char *text, size_t len)
 		snprintf(text, len, "GET %s", name_text(r->name));
 	else if (r->kind == END)
 		snprintf(text, len, "END %s", name_text(r->name));
+	else if (r->kind == CONFIRM)
+		snprintf(text, len, "WAIT for a replica to have %s", name_text(r->name));
 	else if (r->kind == PUT_ABSENT)
 		snprintf(text, len, "PUT %s if absent: %s", name_text(r->name), value);
 	else
 		snprintf(text, len, "PUT %s if tag %u: %s", name_text(r->name), r->tag, value);
 	if (r->ring)
-		snprintf(text + strlen(text), len - strlen(text), " [new ring]");
+		snprintf(text + strlen(text), len - strlen(text), " [ring 1]");
 	return text;
 }
 
@@ -158,6 +167,7 @@ static void keep_late(struct world *w, const struct request *r)
 			w->late[i] = *r;
 			return;
 		}
+	assert(0); /* LATE covers all that a scenario allows */
 }
 
 static void client_moves(struct explore *x, const struct world *w, unsigned c)
@@ -308,31 +318,39 @@ void world_observe(struct world *w)
 	}
 }
 
+/* What counts of what the rings hold. */
+static const struct value *strongest(const struct world *w, uint8_t name)
+{
+	const struct value *best = &w->key[0][name];
+
+	if (!w->replicas && w->key[1][name].format > best->format)
+		best = &w->key[1][name];
+	return best;
+}
+
 const struct value *world_opens(const struct world *w, uint8_t name)
 {
 	for (unsigned hops = 0; hops < NAMES; hops++) {
-		const struct value *best = &w->key[0][name];
+		const struct value *v = strongest(w, name);
 
-		for (unsigned ring = 1; ring < RINGS; ring++)
-			if (w->key[ring][name].format > best->format)
-				best = &w->key[ring][name];
-		if (best->format != FORWARDER)
-			return best->format == LIVE ? best : NULL;
-		name = best->next;
+		if (v->format != FORWARDER)
+			return v->format == LIVE ? v : NULL;
+		name = v->next;
 	}
 	return NULL;
 }
 
 int world_grace_is_over(const struct world *w, uint8_t name)
 {
-	for (unsigned hops = 0; hops < NAMES && name; hops++)
-		for (unsigned ring = 0, from = name; ring < RINGS; ring++) {
-			const struct value *v = &w->key[ring][from];
+	for (unsigned hops = 0; hops < NAMES; hops++) {
+		const struct value *v = strongest(w, name);
 
-			if (v->format == FORWARDER && w->now >= v->until)
-				return 1;
-			name = v->format == FORWARDER ? v->next : name;
-		}
+		if (v->format == FORWARDER && w->now >= v->until)
+			return 1;
+		if (v->format != FORWARDER) /* a forwarder may have been there */
+			return v->format == NOTHING && w->now >= w->grace;
+		name = v->next;
+	}
 	return 0;
 }
 

@@ -36,7 +36,7 @@ struct value {
 	uint8_t age;          /* live: writes so far, counted by the spectator */
 };
 
-enum kind { GET, PUT_ABSENT, PUT_TAG, END };
+enum kind { GET, PUT_ABSENT, PUT_TAG, END, CONFIRM };
 
 struct request {
 	uint8_t kind, ring, name;
@@ -60,6 +60,8 @@ struct reply {
 };
 
 enum answer { NONE, OK, NO_OP, NOT_FOUND, RENEWED, CHANGED, FAILED, UNAVAILABLE, UNKNOWN };
+
+enum replicas { NO_REPLICAS, CONFIRMED, UNCONFIRMED }; /* replicas=1, replicas=0 */
 
 /* The handle of a session, and the call that runs on it. See protocol.c. */
 struct client {
@@ -93,6 +95,7 @@ struct world {
 	struct client client[CLIENTS];
 	struct request late[LATE];
 	uint8_t scenario, now, ticks, much_later, grace;
+	uint8_t replicas;        /* enum replicas: ring 1 is what the replicas of ring 0 have */
 	uint8_t tries;           /* of a request; the library: 3 */
 	uint8_t skewed;          /* clocks of shards disagree: a session's age is not known */
 	uint8_t breaks, crashes; /* left */
