@@ -15,7 +15,7 @@
  *    1  created           uint   ms since 1970
  *    2  absolute deadline uint   ms since 1970; absent: none
  *    3  idle time         uint   ms
- *    4  renewed           uint   ms since 1970 of the last timed renewal; absent: not yet
+ *    4  renewed           uint   ms since 1970 of the last renewal, when the id was made; absent: none
  *    5  authenticated     uint   ms since 1970 of the last authentication; absent: never
  *    6  user              text   1..255 bytes
  *    7  user serial       bytes  16
