@@ -578,7 +578,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save_many(cloak_session *con
  *  @param flags    0 or CLOAK_RENEW_PRIVILEGE
  *  @param err      why, on failure
  *  @return CLOAK_OK: saved, see cloak_session_is_renewed(); CLOAK_UNCONFIRMED: the same, but fewer
- *          than `replicas` replicas have it; CLOAK_NOT_FOUND: expired or destroyed meanwhile;
+ *          than `replicas` replicas have it, for which a renewal in time keeps the id; CLOAK_NOT_FOUND: expired or destroyed meanwhile;
  *          CLOAK_RENEWED: another renewal for privilege came first; CLOAK_CONFLICT: an
  *          addition does not fit what others saved, or an earlier save of unknown fate was not
  *          applied: reload; CLOAK_E_INVALID: NULL, unknown flag; CLOAK_E_UNKNOWN; and otherwise as

@@ -29,11 +29,16 @@
  * The marks of the saves before go along (op_write.c): a save whose answer was lost still finds out
  * behind the forwarder whether it was applied.
  *
+ * With `replicas` a renewal in time goes on only once they have the record under the new id: were it lost
+ * with its primary, the forwarder would lead nowhere, and the user would be logged out for the sake of
+ * a change that can wait. The session is then saved under the id it has. A renewal for privilege
+ * cannot wait; it says that it is not confirmed.
+ *
  * Sessions bound to a user will put the new name into the user's record first, and look at it again
  * beside the second PUT; a marker then names its successor.
  */
 
-enum { START, ASKED, PLAIN, GOT_TIME, GOT_NEW, GOT_WAY, GOT_NEXT, LOST, GOT_END };
+enum { START, ASKED, PLAIN, GOT_TIME, GOT_NEW, GOT_WAY, GOT_NEXT, LOST, STAYED, GOT_END };
 
 #define WAY_TTL_MS INT64_C(600000) /* what is left under the old id stays at least so long */
 
@@ -104,6 +109,14 @@ static cloak_status got_end(struct cloak__op *op)
 	return op->renewal->outcome; /* without an answer it goes with its time to live */
 }
 
+/* As a save and no more. */
+static cloak_status plain(struct cloak__op *op)
+{
+	cloak_status st = cloak__op_save(op);
+
+	return st == CLOAK_OK && op->renewal->is_unconfirmed ? CLOAK_UNCONFIRMED : st;
+}
+
 static cloak_status gone(struct cloak__op *op)
 {
 	op->session->gone = 1;
@@ -167,12 +180,33 @@ static cloak_status write_way(struct cloak__op *op)
 	return CLOAK__PENDING;
 }
 
+/* The replicas do not have it: no new id for now. */
+static cloak_status stay(struct cloak__op *op)
+{
+	cloak_status st = give_up(op, CLOAK_UNCONFIRMED);
+
+	cloak__merge_free(op);
+	op->renewal->step = STAYED;
+	return st;
+}
+
+/* What was stored under the new id is removed, or goes with its time to live. */
+static cloak_status stayed(struct cloak__op *op)
+{
+	if (op->req.status < 0 && cloak__op_may_retry(op))
+		return cloak__op_again(op);
+	op->attempts = 0;
+	op->ambiguous = 0;
+	op->renewal->step = PLAIN;
+	return plain(op);
+}
+
 static cloak_status got_new(struct cloak__op *op)
 {
 	switch (op->req.status) {
 	case CLOAK_UNCONFIRMED:
 		op->renewal->is_unconfirmed = 1;
-		return write_way(op);
+		return is_for_privilege(op->renewal) ? write_way(op) : stay(op);
 	case CLOAK_OK:
 		return write_way(op);
 	case CLOAK_CONFLICT: /* a repetition may meet what it stored before */
@@ -408,7 +442,7 @@ static cloak_status step(struct cloak__op *op)
 	case ASKED:
 		return asked(op);
 	case PLAIN:
-		return cloak__op_save(op);
+		return plain(op);
 	case GOT_TIME:
 		return got_time(op);
 	case GOT_NEW:
@@ -419,6 +453,8 @@ static cloak_status step(struct cloak__op *op)
 		return got_next(op);
 	case LOST:
 		return lost(op);
+	case STAYED:
+		return stayed(op);
 	default:
 		return got_end(op);
 	}

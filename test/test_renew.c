@@ -749,6 +749,7 @@ END_TEST
 START_TEST(renewal_waits_for_replicas_and_says_when_they_do_not_have_it)
 {
 	for (int which = 0; which < 2; which++) {
+		uint32_t flags = which == 0 ? CLOAK_RENEW_PRIVILEGE : 0;
 		cloak_session *s = stored();
 		struct id old = id_of(s);
 
@@ -758,16 +759,46 @@ START_TEST(renewal_waits_for_replicas_and_says_when_they_do_not_have_it)
 			FAULTS(FAULTY_UNCONFIRMED, FAULTY_PASS);
 		else
 			FAULTS(FAULTY_PASS, FAULTY_UNCONFIRMED);
-		ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_UNCONFIRMED);
+		ck_assert_int_eq(cloak_session_renew(s, flags, NULL), CLOAK_UNCONFIRMED);
 		ck_assert_uint_eq(faulty.to_confirm, 2);
 		ck_assert_int_eq(cloak_session_is_renewed(s), 1);
-		ck_assert_int_eq(opens(old.text), CLOAK_OK);
+		ck_assert_int_eq(opens(old.text), which == 0 ? CLOAK_RENEWED : CLOAK_OK);
 		/* calling again asks again, though nothing has changed */
 		faulty.puts = 0;
 		ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 		ck_assert_uint_eq(faulty.puts, 1);
 		ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 		ck_assert_uint_eq(faulty.puts, 1);
+		cloak_session_free(s);
+	}
+}
+END_TEST
+
+/* Were its primary lost now, the forwarder would lead nowhere. */
+START_TEST(timed_renewal_keeps_the_id_when_replicas_do_not_have_the_new_one)
+{
+	for (int dirty = 0; dirty < 2; dirty++) {
+		cloak_session *s = stored(), *l;
+		struct id old = id_of(s);
+
+		faulty.store->config->settings.replicas = 1;
+		if (dirty)
+			ck_assert_int_eq(cloak_session_add_i64(s, "n", 1, NULL), CLOAK_OK);
+		faulty.puts = faulty.ends = 0;
+		FAULTS(FAULTY_UNCONFIRMED);
+		ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_UNCONFIRMED);
+		ck_assert_uint_eq(faulty.puts, 1 + (unsigned)dirty);
+		ck_assert_uint_eq(faulty.ends, 1);
+		ck_assert_int_eq(cloak_session_is_renewed(s), 0);
+		ck_assert_int_eq(cloak_session_is_dirty(s), 0);
+		ck_assert_str_eq(cloak_session_id(s), old.text);
+		l = again(old.text);
+		ck_assert_int_eq(number(l, "n"), 1 + dirty);
+		cloak_session_free(l);
+		/* and when they are there again it is renewed */
+		ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
+		ck_assert_int_eq(cloak_session_is_renewed(s), 1);
+		ck_assert_int_eq(number(s, "n"), 1 + dirty);
 		cloak_session_free(s);
 	}
 }
@@ -975,6 +1006,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, destroy_after_an_unknown_renewal_ends_both);
 	tcase_add_test(tc, first_save_that_can_come_no_more_is_known_as_not_applied);
 	tcase_add_test(tc, renewal_waits_for_replicas_and_says_when_they_do_not_have_it);
+	tcase_add_test(tc, timed_renewal_keeps_the_id_when_replicas_do_not_have_the_new_one);
 	tcase_add_test(tc, merged_saves_wait_for_replicas_too);
 	tcase_add_test(tc, own_idle_time_stays_with_the_session);
 	tcase_add_test(tc, wrong_arguments_are_refused);
