@@ -138,9 +138,9 @@ typedef int32_t cloak_status;
 #define CLOAK_E_CRYPTO (-13)      /* sealed under a key this store does not have */
 #define CLOAK_E_CORRUPT (-14)     /* the stored bytes do not open: damaged, tampered, foreign */
 #define CLOAK_E_UNSUPPORTED (-15) /* this release cannot do that, or read that */
-#define CLOAK_E_BUSY (-16)        /* reserved: the session has an operation in flight */
-#define CLOAK_E_CLOSED (-17)      /* the store is closed */
-#define CLOAK_E_INTERNAL (-18)    /* a bug in the library; please report */
+#define CLOAK_E_BUSY (-16)     /* the session has an operation in flight, or is in a list twice */
+#define CLOAK_E_CLOSED (-17)   /* the store is closed */
+#define CLOAK_E_INTERNAL (-18) /* a bug in the library; please report */
 
 /** What went wrong, for a person to read. Its size is 512 bytes, for ever.
  *
@@ -445,6 +445,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_create(cloak_store *store, c
  *          that carries the new one may be under way; CLOAK_E_INVALID: NULL, unknown flag;
  *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER,
  *          CLOAK_E_PROTOCOL: no answer to be had, say "try later", never "logged out";
+ *          CLOAK_E_TOO_LARGE: stored by a host with a larger `max_size`;
  *          CLOAK_E_CRYPTO: sealed under a key this store does not have; CLOAK_E_CORRUPT: stored
  *          bytes that do not open; CLOAK_E_UNSUPPORTED: stored by a later release;
  *          CLOAK_E_CLOSED; CLOAK_E_NOMEM

@@ -35,6 +35,9 @@
 #define TOUCH_WAIT_MS 1000 /* longest wait for room on the lane to send what is not waited for */
 #define ECHO_BYTES 8
 #define BULK_BYTES 65536
+/* The largest max_size that a store can have, sealed. A larger value than one's own is another host's
+ * with another max_size: it is refused to who asks for it, and the connection goes on. */
+#define LARGEST_BYTES ((size_t)(64 << 20) + 1024)
 #define LARGE_NAMES 256 /* remembered; a power of 2 */
 #define JOBS 64         /* given to a lane at once */
 
@@ -65,6 +68,7 @@ struct call {
 	uint8_t turn;    /* in this round */
 	uint8_t waits;   /* was submitted */
 	uint8_t doubted; /* asked once more, because the connection is under suspicion */
+	uint8_t retimed; /* sent once more, because the shard's time was known wrongly */
 };
 
 /* ---- requests out ---- */
@@ -203,7 +207,7 @@ static cloak_status give(struct cloak_req *req, struct cloak__reply *bulk, size_
 	return status;
 }
 
-static cloak_status read_get(struct cloak_req *req, struct cloak__command *c)
+static cloak_status read_get(struct cloak_req *req, struct cloak__command *c, size_t max_len)
 {
 	struct cloak__reply *value = &c->reply[0], *pttl = &c->reply[1];
 
@@ -216,6 +220,10 @@ static cloak_status read_get(struct cloak_req *req, struct cloak__command *c)
 		return nonsense(req, "the reply to GET and PTTL is another request's");
 	if (value->type == CLOAK__REPLY_NIL)
 		return CLOAK_NOT_FOUND;
+	if (value->len > max_len)
+		return cloak__fail(&req->error, CLOAK_E_TOO_LARGE,
+				   "the stored session has %zu bytes, over this store's max_size",
+				   value->len);
 	req->ttl_left_ms = pttl->i64;
 	return give(req, value, 0, CLOAK_OK);
 }
@@ -299,11 +307,11 @@ static int is_large(struct redis *r, const struct cloak_req *req)
 	return req->val_len > BULK_BYTES;
 }
 
-static void note_size(struct redis *r, const struct cloak_req *req)
+static void note_size(struct redis *r, const struct cloak_req *req, size_t len)
 {
 	_Atomic uint32_t *slot = large_slot(r, req->name);
 
-	if (req->out_len > BULK_BYTES)
+	if (len > BULK_BYTES)
 		atomic_store_explicit(slot, hash_of(req->name), memory_order_relaxed);
 	else if (is_large(r, req))
 		atomic_store_explicit(slot, 0, memory_order_relaxed);
@@ -316,21 +324,20 @@ static struct cloak__lane *lane_at(const struct redis *r, uint32_t number)
 	return r->shards[number / each].lanes[number % each];
 }
 
-/* The number of the lane that a request goes to. One under suspicion is passed over if another is
- * not. */
+/* The number of the lane that a request goes to. One under suspicion is used on: what it gives is
+ * checked, and what it does not find is asked for once more. */
 static uint32_t choose(struct redis *r, const struct cloak_req *req)
 {
 	uint32_t shard = cloak__owners_shard(&r->owners, req);
 	uint32_t first = shard * (r->spread + 1), bulk = first + r->spread;
 	uint32_t lane = first + hash_of(req->name) % r->spread;
 
+	/* The one for bulk may be busy for long: another of the usual ones, if there is one. */
+	if ((req->flags & CLOAK_REQ_FRESH) && req->origin.lane != bulk)
+		return r->spread > 1 ? first + (req->origin.lane - first + 1) % r->spread : bulk;
 	if (req->flags & CLOAK_REQ_FRESH)
-		return req->origin.lane == bulk ? lane : bulk;
-	if ((req->flags & CLOAK_REQ_CONFIRM) || is_large(r, req))
-		return bulk;
-	if (cloak__lane_is_suspect(lane_at(r, lane)) && !cloak__lane_is_suspect(lane_at(r, bulk)))
-		return bulk;
-	return lane;
+		return lane;
+	return (req->flags & CLOAK_REQ_CONFIRM) || is_large(r, req) ? bulk : lane;
 }
 
 /* ---- requests, start to end ---- */
@@ -371,19 +378,27 @@ static void settle(struct redis *r, struct call *c)
 		c->whole = c->due = 1; /* not executed: the text instead of its hash */
 	} else {
 		req->shard_now_ms = c->command.shard_now_ms;
-		st = is_get ? read_get(req, &c->command) : read_script(req, &c->command);
+		st = is_get ? read_get(req, &c->command, (size_t)r->env->max_size)
+			    : read_script(req, &c->command);
 		st = confirmed(r, c, st);
+	}
+	/* Refused as late while there is time left: what was known of the shard's time is wrong, for a
+	 * clock has leapt or TIME was answered late. Nothing was stored, so once more, by a fresh one. */
+	if (!is_get && st == CLOAK_E_TIMEOUT && c->command.status == CLOAK_OK && !c->retimed &&
+	    cloak__clock_mono_ms(&r->clock) < req->deadline_ms) {
+		cloak__lane_forget_time(c->lane, req->origin.life);
+		c->retimed = c->due = 1;
 	}
 	/* What a connection under suspicion does not find may be another request's answer. */
 	if (is_get && st == CLOAK_NOT_FOUND && !c->doubted && cloak__lane_is_suspect(c->lane)) {
 		req->flags |= CLOAK_REQ_FRESH;
 		c->doubted = c->due = 1;
 	}
+	if (is_get && (st == CLOAK_OK || st == CLOAK_E_TOO_LARGE))
+		note_size(r, req, st == CLOAK_OK ? req->out_len : SIZE_MAX);
 	cloak__command_free(&c->command);
 	if (c->due)
 		return;
-	if (is_get && st == CLOAK_OK)
-		note_size(r, req);
 	if (st == CLOAK_E_PROTOCOL)
 		cloak__lane_drop(c->lane, req->origin.life);
 	cloak__req_answer(req, st);
@@ -500,7 +515,7 @@ static void begin(struct redis *r, struct call *c, struct cloak_req *req)
 {
 	c->redis = r;
 	c->req = req;
-	c->waits = c->doubted = 0;
+	c->waits = c->doubted = c->retimed = 0;
 	/* With two owners NOSCRIPT from one would be known only when the other has answered. */
 	c->whole = req->kind == CLOAK_REQ_END && !r->owners.is_plain;
 	c->due = 1;
@@ -653,7 +668,8 @@ static cloak_status open_shard(struct redis *r, size_t index, cloak_error *err)
 			 .password = env->password,
 			 .client_name = env->client_name,
 			 .db = env->db,
-			 .max_reply = (size_t)env->max_size + 4096,
+			 .max_reply = LARGEST_BYTES + 4096,
+			 .max_request = (size_t)env->max_size + 4096,
 			 .replicas = env->replicas,
 			 .replicas_timeout_ms = env->replicas_timeout_ms},
 		.log = {.fn = env->log, .user = env->log_user},

@@ -69,7 +69,7 @@ struct cloak__conn {
 	int64_t progress_ms;
 	int64_t time_ms, time_at_ms; /* TIME's answer and when it came */
 	int64_t time_asked_ms;
-	uint8_t time_known, time_due;
+	uint8_t time_known, time_doubted, time_due;
 	int state;
 	struct list held, completed;
 };
@@ -129,13 +129,15 @@ struct cloak__command *cloak__conn_completed(struct cloak__conn *c)
 struct cloak__conn *cloak__conn_new(const struct cloak__conn_options *options)
 {
 	struct cloak__conn *c = cloak__calloc(1, sizeof *c);
+	size_t output;
 
 	if (c == NULL)
 		return NULL;
 	c->options = *options;
+	output = options->max_request != 0 ? options->max_request : options->max_reply;
 	/* secret until AUTH has been sent: the password lies in it */
-	cloak__buf_init(&c->out, options->max_reply + OUTPUT_EXTRA, 1);
-	cloak__buf_init(&c->flight, options->max_reply + OUTPUT_EXTRA, 1);
+	cloak__buf_init(&c->out, output + OUTPUT_EXTRA, 1);
+	cloak__buf_init(&c->flight, output + OUTPUT_EXTRA, 1);
 	c->queue = cloak__calloc(QUEUE_FIRST, sizeof *c->queue);
 	c->queue_cap = QUEUE_FIRST;
 	c->resp = cloak__resp_new(options->max_reply);
@@ -544,11 +546,12 @@ static cloak_status take_time(struct cloak__conn *c, const struct entry *e,
 	    !cloak__parse_i64((const char *)nodes[2].data, nodes[2].len, 0, 999999, &us))
 		return nonsense(c, "the answer to TIME is none", err);
 	c->time_due = 0;
-	if (!c->time_known || now_ms - e->asked_ms <= TIME_SLOW_MS) {
+	if (!c->time_known || c->time_doubted || now_ms - e->asked_ms <= TIME_SLOW_MS) {
 		c->time_ms = s * 1000 + us / 1000;
 		c->time_at_ms = now_ms;
 		c->time_asked_ms = e->asked_ms;
 		c->time_known = 1;
+		c->time_doubted = 0;
 	}
 	if (c->state == CLOAK__CONN_SETUP)
 		c->state = CLOAK__CONN_READY;
@@ -726,4 +729,14 @@ int64_t cloak__conn_shard_now_ms(const struct cloak__conn *c, int64_t now_ms)
 int64_t cloak__conn_time_age_ms(const struct cloak__conn *c, int64_t now_ms)
 {
 	return c->time_known ? now_ms - c->time_asked_ms : INT64_MAX;
+}
+
+void cloak__conn_forget_time(struct cloak__conn *c)
+{
+	c->time_doubted = 1; /* in use on, until there is a better one */
+}
+
+int cloak__conn_knows_time(const struct cloak__conn *c)
+{
+	return c->time_known && !c->time_doubted;
 }

@@ -29,9 +29,10 @@ enum { CLOAK__CONN_NEW, CLOAK__CONN_AUTH, CLOAK__CONN_SETUP, CLOAK__CONN_READY, 
 struct cloak__conn_options {
 	const char *username, *password, *client_name; /* "" for none */
 	int32_t db;
-	size_t max_reply;
-	const char *label; /* for messages: "redis at 127.0.0.1:6379" */
-	int32_t replicas;  /* for WAIT, sent behind commands that are to be confirmed */
+	size_t max_reply;   /* a larger one ends the connection */
+	size_t max_request; /* output that may wait: so much and 4 MB; 0: as max_reply */
+	const char *label;  /* for messages: "redis at 127.0.0.1:6379" */
+	int32_t replicas;   /* for WAIT, sent behind commands that are to be confirmed */
 	int64_t replicas_timeout_ms;
 };
 
@@ -96,6 +97,9 @@ int64_t cloak__conn_last_progress_ms(const struct cloak__conn *c);
 int64_t cloak__conn_shard_now_ms(const struct cloak__conn *c, int64_t now_ms);
 /* How old TIME's answer is; INT64_MAX while there is none. */
 int64_t cloak__conn_time_age_ms(const struct cloak__conn *c, int64_t now_ms);
+/* What is known of the shard's time is wrong. */
+void cloak__conn_forget_time(struct cloak__conn *c);
+int cloak__conn_knows_time(const struct cloak__conn *c);
 /* Queue another TIME, whose answer refreshes the shard's time. Does nothing while one is due. */
 cloak_status cloak__conn_ask_time(struct cloak__conn *c, int64_t now_ms);
 

@@ -742,7 +742,8 @@ static int is_far_enough(const struct cloak__lane *lane, int needs_time)
 {
 	if (!is_up(lane))
 		return 0;
-	return needs_time ? cloak__conn_state(lane->conn) == CLOAK__CONN_READY
+	return needs_time ? cloak__conn_state(lane->conn) == CLOAK__CONN_READY &&
+				    cloak__conn_knows_time(lane->conn)
 			  : cloak__conn_accepts(lane->conn);
 }
 
@@ -776,6 +777,9 @@ static cloak_status get_ready(struct cloak__lane *lane, int needs_time, int64_t 
 			if (status != CLOAK_OK)
 				return status;
 		}
+		/* No memory for it, and it is asked at the next turn. */
+		if (is_up(lane) && cloak__conn_state(lane->conn) == CLOAK__CONN_READY)
+			(void)cloak__conn_ask_time(lane->conn, now);
 		attempt = lane->attempt;
 		is_late = advance(lane, deadline_ms);
 		if (lane->failed_attempt == attempt && !is_up(lane))
@@ -964,6 +968,15 @@ const struct cloak__lane_metrics *cloak__lane_metrics(const struct cloak__lane *
 static void drop_suspect(struct cloak__lane *lane)
 {
 	drop_because(lane, CLOAK_E_PROTOCOL, "closed, because its replies do not fit");
+}
+
+void cloak__lane_forget_time(struct cloak__lane *lane, uint32_t life)
+{
+	check_process(lane);
+	lock(lane);
+	if (is_up(lane) && lane->life == life)
+		cloak__conn_forget_time(lane->conn);
+	unlock(lane);
 }
 
 void cloak__lane_drop(struct cloak__lane *lane, uint32_t life)

@@ -63,8 +63,10 @@ void cloak__lane_submit(struct cloak__lane *lane, struct cloak__job *jobs, size_
 void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command,
 		      int64_t deadline_ms);
 
-/* The bytes that connection gave do not open: until there is a verdict, others are to be preferred
- * to it. Does nothing when it is in use no more. */
+/* The shard's time, as that connection knows it, is wrong: who needs it has it asked for anew. */
+void cloak__lane_forget_time(struct cloak__lane *lane, uint32_t life);
+/* The bytes that connection gave do not open: until there is a verdict, what it does not find is
+ * not to be believed. Does nothing when it is in use no more. */
 void cloak__lane_suspect(struct cloak__lane *lane, uint32_t life);
 /* The verdict to one suspicion: guilty closes the connection. */
 void cloak__lane_judge(struct cloak__lane *lane, uint32_t life, int guilty);

@@ -157,7 +157,8 @@ cloak_status cloak__resolve_numeric(const char *host, int32_t port, struct cloak
 	int failure;
 
 	port_text(text, port);
-	if (cloak__ascii_iequal(host, strlen(host), "localhost"))
+	if (cloak__ascii_iequal(host, strlen(host), "localhost") ||
+	    cloak__ascii_iequal(host, strlen(host), "localhost."))
 		failure = localhost(text, out);
 	else
 		failure = look_up(host, text, AI_NUMERICHOST, out);

@@ -5,6 +5,7 @@
 #include "support/redis_server.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -707,6 +708,87 @@ START_TEST(parent_and_child_go_on_after_fork)
 }
 END_TEST
 
+/* The monotonic clock stands still while the host sleeps, where the system's does. */
+static int64_t lag_ms;
+
+static int64_t lagging_clock(void *user, int32_t which)
+{
+	(void)user;
+	return which == CLOAK_CLOCK_WALL ? contract_wall_ms() : contract_mono_ms() - lag_ms;
+}
+
+/* What is known of the server's time is three seconds behind, more than a call may take. */
+START_TEST(first_save_after_a_clock_has_leapt_is_stored)
+{
+	static const char *const options[] = {"password", "s3cret/@:%", NULL};
+	const struct contract_open o = {.uri = uri, .options = options, .clock = lagging_clock};
+	cloak_store *store;
+	cloak_session *s;
+
+	lag_ms = 0;
+	store = contract_open(&o);
+	cloak_session_free(contract_saved(store, "ann"));
+	lag_ms = 3000;
+	s = contract_saved(store, "bob");
+	cloak_session_free(contract_load(store, cloak_session_id(s)));
+	cloak_session_free(s);
+	cloak_store_close(store);
+}
+END_TEST
+
+/* ---- Hosts with another max_size ------------------------------------------------------------ */
+
+static long connections(void)
+{
+	redisReply *r = redis_server_do(server, "INFO stats");
+	const char *at;
+	long n;
+
+	ck_assert_ptr_nonnull(r);
+	at = strstr(r->str, "total_connections_received:");
+	ck_assert_ptr_nonnull(at);
+	n = strtol(at + strlen("total_connections_received:"), NULL, 10);
+	freeReplyObject(r);
+	return n;
+}
+
+START_TEST(session_over_max_size_is_refused_to_its_reader_alone)
+{
+	static const char *const large[] = {"max_size", "8MiB", NULL};
+	cloak_store *other, *store;
+	cloak_session *big, *small, *l;
+	uint8_t *value = calloc(1, 3000000);
+	long before = 0, each = 0; /* asking takes connections itself */
+	int i;
+
+	ck_assert_ptr_nonnull(value);
+	other = open_store(large);
+	store = open_store(NULL);
+	EXPECT(CLOAK_OK, cloak_session_create(other, &big, &err));
+	EXPECT(CLOAK_OK, cloak_session_set_bytes(big, "v", value, 3000000));
+	EXPECT(CLOAK_OK, cloak_session_save(big, 0, &err));
+	small = contract_saved(store, "ann");
+	for (i = 0; i < 10; i++) {
+		EXPECT(CLOAK_E_TOO_LARGE, cloak_session_load(store, cloak_session_id(big),
+							     CONTRACT_ID_CHARS, 0, &l, &err));
+		ck_assert_ptr_nonnull(strstr(err.text, "max_size"));
+		cloak_session_free(contract_load(store, cloak_session_id(small)));
+		/* after the lane for large values has been opened, there is no other */
+		if (i == 1) {
+			before = connections();
+			each = connections() - before;
+			before += each;
+		}
+	}
+	ck_assert_int_eq(connections() - before, each);
+	free(value);
+	cloak_session_free(big);
+	cloak_session_free(small);
+	cloak_store_close(other);
+	cloak_store_close(store);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("live_redis");
@@ -736,6 +818,8 @@ static Suite *make_suite(void)
 	tcase_add_test(o, client_name_is_shown_by_the_server);
 	tcase_add_loop_test(o, wrong_clock_of_the_host_changes_nothing, 0, 2);
 	tcase_add_test(o, parent_and_child_go_on_after_fork);
+	tcase_add_test(o, first_save_after_a_clock_has_leapt_is_stored);
+	tcase_add_test(o, session_over_max_size_is_refused_to_its_reader_alone);
 	suite_add_tcase(suite, c);
 	suite_add_tcase(suite, o);
 	return suite;

@@ -111,7 +111,7 @@ static cloak_status look_up(struct cloak__resolver *r, int64_t now_ms, cloak_err
 START_TEST(numeric_address_is_taken_at_once)
 {
 	static const char *const numeric[] = {"127.0.0.1", "::1", "2001:db8::7", "255.255.255.255"};
-	static const char *const names[] = {"localhost.", "redis.example", "", "1.2.3.4.5", "::g"};
+	static const char *const names[] = {"localhost..", "redis.example", "", "1.2.3.4.5", "::g"};
 	struct cloak__addresses got;
 	size_t i;
 
