@@ -50,8 +50,7 @@
 #define STEADY_MS 10000 /* READY for so long: the back-off starts over */
 #define LABEL_MAX 300
 #define WORDS 32          /* of the ring of batches; bits of a mask */
-#define YIELD_IN_FLIGHT 2 /* so many replies due: others are at work, let them append first */
-#define YIELD_WAITING 32  /* so many: whoever waits lets them run once before it sleeps */
+#define YIELD_IN_FLIGHT 8 /* so many replies due: others are at work, let them append first */
 #define CROWD_SCALE 8     /* the mean of replies due is kept in eighths */
 #define ROOM_LOOK_MS 50   /* so often the writer of a full socket looks whether there is a leader */
 #define ROUNDS_MAX 8      /* sends of one writer */
@@ -919,7 +918,7 @@ static int is_done(struct cloak__command *command)
 
 void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command, int64_t deadline_ms)
 {
-	int is_late = 0, has_yielded = 0;
+	int is_late = 0;
 
 	if (is_done(command))
 		return;
@@ -935,17 +934,6 @@ void cloak__lane_wait(struct cloak__lane *lane, struct cloak__command *command, 
 			continue;
 		}
 		seq = cloak__wake_seq(word);
-		/* In a crowd the reply is often there by the time all others have run once: that saves
-		 * falling asleep and being woken. */
-		if (!has_yielded && lane->crowd >= YIELD_WAITING * CROWD_SCALE) {
-			has_yielded = 1;
-			unlock(lane);
-			sched_yield();
-			if (is_done(command) && !atomic_load(&lane->vacant))
-				return;
-			lock(lane);
-			continue;
-		}
 		unlock(lane);
 		is_late = cloak__wake_sleep(word, seq, left_of(now_of(lane), deadline_ms));
 		/* Without the lock, unless the role of the leader was meant for this thread. */
