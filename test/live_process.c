@@ -467,7 +467,7 @@ static Suite *make_suite(void)
 	TCase *c = tcase_create("process");
 
 	tcase_add_unchecked_fixture(c, setup, teardown);
-	tcase_set_timeout(c, 60);
+	tcase_set_timeout(c, 120);
 	tcase_add_test(c, parent_and_child_work_beside_each_other);
 	tcase_add_test(c, signals_in_the_middle_of_calls_harm_nothing);
 	tcase_add_test(c, histories_under_signals_agree_with_what_was_reported);

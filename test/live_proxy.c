@@ -98,25 +98,6 @@ static void work(struct board *board, int worker)
 	_exit(0);
 }
 
-static void add_up(struct history_counts *to, const struct history_counts *from)
-{
-	int i;
-
-	to->histories += from->histories;
-	to->calls += from->calls;
-	to->ok += from->ok;
-	to->not_found += from->not_found;
-	to->conflicts += from->conflicts;
-	to->resolved += from->resolved;
-	for (i = 0; i < HISTORY_STATUSES; i++)
-		to->failures[i] += from->failures[i];
-	to->faults.connections += from->faults.connections;
-	to->faults.delays += from->faults.delays;
-	to->faults.closes += from->faults.closes;
-	to->faults.resets += from->faults.resets;
-	to->faults.halves += from->faults.halves;
-}
-
 static void show(const struct history_counts *c)
 {
 	int i;
@@ -149,7 +130,7 @@ static void check_variety(const struct history_counts *c)
 	ck_assert_uint_ge(c->ok, c->calls / 4);
 	ck_assert_uint_ge(c->not_found, c->histories / 500);
 	ck_assert_uint_ge(c->conflicts, c->histories / 500);
-	ck_assert_uint_ge(c->resolved, 1);
+	ck_assert_uint_ge(c->resolved, c->histories / 1000);
 	ck_assert_uint_ge(c->faults.delays, c->histories / 20);
 	ck_assert_uint_ge(c->faults.closes, c->histories / 20);
 	ck_assert_uint_ge(c->faults.resets, c->histories / 100);
@@ -199,7 +180,7 @@ START_TEST(histories_agree_with_what_was_reported) /* SEC-12, SEC-34, SEC-35 */
 	}
 	wait_for_workers(board, pids, workers);
 	for (i = 0; i < workers; i++)
-		add_up(&all, &board->counts[i]);
+		history_add(&all, &board->counts[i]);
 	show(&all);
 	ck_assert_int_eq(atomic_load(&board->failures), 0);
 	ck_assert_uint_eq(all.histories, cases);
@@ -271,8 +252,6 @@ END_TEST
 
 /* ---- The proxy itself ----------------------------------------------------------------------- */
 
-#define PINGS 3
-#define PING "*1\r\n$4\r\nPING\r\n"
 #define ECHO "*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n"
 #define ECHO_REPLY "$2\r\nhi\r\n"
 

@@ -41,7 +41,7 @@ struct pipe {
 
 struct job {
 	struct cloak__command command;
-	char request[80], key[8];
+	char request[96], key[16];
 	size_t len;
 	unsigned replies;
 	int64_t submit_ms, deadline_ms, done_ms;

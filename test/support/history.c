@@ -431,19 +431,6 @@ static void look_again(struct game *g, struct player *p, struct subject *s)
 	cloak_session_free(l);
 }
 
-static void add(struct history_counts *to, const struct history_counts *from)
-{
-	int i;
-
-	to->calls += from->calls;
-	to->ok += from->ok;
-	to->not_found += from->not_found;
-	to->conflicts += from->conflicts;
-	to->resolved += from->resolved;
-	for (i = 0; i < HISTORY_STATUSES; i++)
-		to->failures[i] += from->failures[i];
-}
-
 static void finish(struct game *g, struct history_counts *counts)
 {
 	int i, j, k;
@@ -457,7 +444,7 @@ static void finish(struct game *g, struct history_counts *counts)
 			for (k = 0; k < HANDLES_MAX; k++)
 				drop(&p->subjects[j].handles[k]);
 		}
-		add(counts, &p->counts);
+		history_add(counts, &p->counts);
 	}
 }
 
@@ -482,6 +469,19 @@ static struct game *new_game(const struct history_place *place, uint64_t *random
 		g->players[i].random = fault_random(random);
 	}
 	return g;
+}
+
+static void show_plans(const struct game *g, uint64_t seed)
+{
+	struct fault_plan plan[2];
+	char text[200];
+	unsigned i;
+
+	for (i = 0; i < 4; i++) {
+		fault_plan_draw(seed, i, g->timeout_ms, plan);
+		fault_plan_text(plan, text, sizeof text);
+		fprintf(stderr, "connection %u: %s\n", i, text);
+	}
 }
 
 int history_play(struct history_place *place, uint64_t seed, struct history_counts *counts,
@@ -509,6 +509,8 @@ int history_play(struct history_place *place, uint64_t seed, struct history_coun
 	snprintf(timeout, sizeof timeout, "%dms", g->timeout_ms);
 	snprintf(connect, sizeof connect, "%dms",
 		 fault_below(&random, 2) ? g->timeout_ms : g->timeout_ms / 2);
+	if (place->trace)
+		show_plans(g, seed);
 	g->store = history_store(fault_proxy_uri(proxy), options);
 	run_players(g);
 	cloak_store_close(g->store);

@@ -51,6 +51,8 @@ int history_prepare(struct history_place *place);
 int history_play(struct history_place *place, uint64_t seed, struct history_counts *counts,
 		 char *why, size_t cap);
 
+void history_add(struct history_counts *to, const struct history_counts *from);
+
 /* Data that only the session of this id may have: for version 1 and up. */
 cloak_status history_fill(cloak_session *s, int version);
 /* The version whose data they are, or 0: they are not this session's own, whole and unchanged. */

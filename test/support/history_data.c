@@ -114,3 +114,24 @@ int history_prepare(struct history_place *place)
 	}
 	return 1;
 }
+
+void history_add(struct history_counts *to, const struct history_counts *from)
+{
+	int i;
+
+	to->histories += from->histories;
+	to->calls += from->calls;
+	to->ok += from->ok;
+	to->not_found += from->not_found;
+	to->conflicts += from->conflicts;
+	to->resolved += from->resolved;
+	for (i = 0; i < HISTORY_STATUSES; i++)
+		to->failures[i] += from->failures[i];
+	to->faults.connections += from->faults.connections;
+	to->faults.delays += from->faults.delays;
+	to->faults.closes += from->faults.closes;
+	to->faults.resets += from->faults.resets;
+	to->faults.halves += from->faults.halves;
+	for (i = 0; i < 2; i++)
+		to->faults.bytes[i] += from->faults.bytes[i];
+}
