@@ -294,8 +294,8 @@ static void check_final(const struct board *board, cloak_session *s)
 	ck_assert_int_eq(total, sum);
 	/* Enough came about to prove something. */
 	ck_assert_int_ge(total, PROCESSES * THREADS);
-	ck_assert_int_ge(conflicts, PROCESSES);
-	ck_assert_int_ge(unknown, PROCESSES);
+	ck_assert_int_ge(conflicts, total / 320);
+	ck_assert_int_ge(unknown, total / 320);
 }
 
 START_TEST(counter_is_exactly_what_was_reported) /* SEC-35 */
