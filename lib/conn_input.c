@@ -8,7 +8,6 @@
 
 /* An answer to TIME that took longer says little about now; it is asked for again. */
 #define TIME_SLOW_MS 1000
-/* a buffer grown beyond is given back */
 #define TLS_ALERT 0x15 /* a record's first byte: RFC 8446 section 5.1 */
 
 /* ---- set-up ---- */
