@@ -42,6 +42,7 @@ while [ "$(spent)" -lt "$seconds" ]; do
 	run live_proxy CLOAK_FIRST_SEED="$seed" CLOAK_CASES=4000
 	run live_counter CLOAK_SEED="$seed"
 	run test_interleave CLOAK_FIRST_SEED="$seed" CLOAK_CASES=50000
+	run live_interleave CLOAK_FIRST_SEED="$seed" CLOAK_CASES=5000
 	run wire_silence CLOAK_FIRST_SEED="$seed" CLOAK_CASES=50000
 	run live_process CLOAK_FIRST_SEED="$seed"
 	seed=$((seed + 50000))

@@ -189,6 +189,7 @@ END_TEST
 
 struct saver {
 	cloak_store *store;
+	pthread_barrier_t *all_have_loaded;
 	pthread_t thread;
 	char id[CONTRACT_ID_CHARS + 1];
 	int number, adds;
@@ -203,6 +204,7 @@ static void *save_once(void *arg)
 
 	snprintf(name, sizeof name, "a%d", w->number);
 	w->status = cloak_session_load(w->store, w->id, CONTRACT_ID_CHARS, 0, &s, NULL);
+	pthread_barrier_wait(w->all_have_loaded);
 	if (w->status == CLOAK_OK)
 		w->status = w->adds ? cloak_session_add_i64(s, "sum", w->number, NULL)
 				    : cloak_session_set_i64(s, name, w->number);
@@ -212,18 +214,23 @@ static void *save_once(void *arg)
 	return NULL;
 }
 
-/* Everybody has loaded before the first saves: as good as all at once. */
+/* Everybody has loaded before the first saves: all but one meet a conflict. */
 static void save_together(int place, int adds)
 {
 	static const char *const patient[] = {"timeout", "20s", NULL};
 	cloak_store *store = contract_open_with(place, patient);
 	cloak_session *s = contract_saved(store, "ann");
+	pthread_barrier_t all_have_loaded;
 	struct saver w[SAVERS];
 	char name[16];
 	int i;
 
+	ck_assert_int_eq(pthread_barrier_init(&all_have_loaded, NULL, SAVERS), 0);
 	for (i = 0; i < SAVERS; i++) {
-		w[i] = (struct saver){.store = store, .number = i + 1, .adds = adds};
+		w[i] = (struct saver){.store = store,
+				      .all_have_loaded = &all_have_loaded,
+				      .number = i + 1,
+				      .adds = adds};
 		contract_copy_id(s, w[i].id);
 		ck_assert_int_eq(pthread_create(&w[i].thread, NULL, save_once, &w[i]), 0);
 	}
@@ -231,6 +238,7 @@ static void save_together(int place, int adds)
 		ck_assert_int_eq(pthread_join(w[i].thread, NULL), 0);
 		ck_assert_int_eq(w[i].status, CLOAK_OK);
 	}
+	pthread_barrier_destroy(&all_have_loaded);
 	EXPECT(CLOAK_OK, cloak_session_reload(s, &err));
 	if (adds)
 		ck_assert_int_eq(number(s, "sum"), SAVERS * (SAVERS + 1) / 2);

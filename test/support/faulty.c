@@ -1,4 +1,4 @@
-/* T0 test support: `memory:` behind a connection that loses requests and answers, and keeps some back */
+/* T0 test support: a store behind a connection that loses requests and answers, and keeps some back */
 /* SPDX-License-Identifier: MIT */
 #include "faulty.h"
 
@@ -25,6 +25,14 @@ static int64_t now(void *user, int32_t which)
 }
 
 /* ---- faults ---- */
+
+/* Have it answered by the place itself. */
+static void ask(struct cloak_req *req)
+{
+	faulty.real->submit(faulty.state, &req, 1);
+	if (!(req->flags & CLOAK_REQ_FORGET))
+		faulty.real->wait(faulty.state, &req, 1);
+}
 
 static int writes(const struct cloak_req *req)
 {
@@ -55,7 +63,7 @@ cloak_status faulty_run_late(unsigned which)
 {
 	struct cloak_req *req = &late[which].req;
 
-	faulty.real->submit(faulty.state, &req, 1);
+	ask(req);
 	cloak__free(req->out);
 	req->out = NULL;
 	req->out_len = 0;
@@ -101,7 +109,7 @@ void faulty_answer(struct cloak_req *req, enum faulty_fault fault)
 		req->status = cloak__fail(&req->error, CLOAK_E_SERVER, "redis answers: OOM");
 		break;
 	default:
-		faulty.real->submit(faulty.state, &req, 1);
+		ask(req);
 		if (fault == FAULTY_LOSE_ANSWER) {
 			keep(req);
 			answer_io(req, maybe);
@@ -180,14 +188,13 @@ static void backend_wait(void *state, struct cloak_req *const *reqs, size_t n)
 static void backend_suspect(void *state, struct cloak_origin origin)
 {
 	(void)state;
-	(void)origin;
+	faulty.real->suspect(faulty.state, origin);
 }
 
 static void backend_judge(void *state, struct cloak_origin origin, int guilty)
 {
 	(void)state;
-	(void)origin;
-	(void)guilty;
+	faulty.real->judge(faulty.state, origin, guilty);
 }
 
 static const struct cloak_backend backend = {
@@ -203,18 +210,29 @@ static const struct cloak_backend backend = {
 
 void faulty_open(const char *const *options)
 {
+	faulty_open_at("memory:", options);
+}
+
+void faulty_open_at(const char *uri, const char *const *options)
+{
 	cloak_config *config;
+	char scheme[32] = {0};
 	uint8_t key[32];
 
 	memset(&faulty, 0, sizeof faulty);
 	memset(key, 7, sizeof key);
-	faulty.real = cloak__backend_find("memory");
+	ck_assert_uint_lt(strcspn(uri, ":"), sizeof scheme);
+	memcpy(scheme, uri, strcspn(uri, ":"));
+	faulty.real = cloak__backend_find(scheme);
+	ck_assert_ptr_nonnull(faulty.real);
+	faulty.is_real_time = strcmp(scheme, "memory") != 0;
 	faulty.mono_ms = 1000000;
 	faulty.wall_ms = INT64_C(1700000000000);
 	ck_assert_int_eq(cloak_config_new(&config), CLOAK_OK);
-	ck_assert_int_eq(cloak_config_set_uri(config, "memory:", NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_config_set_uri(config, uri, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_config_add_key(config, key, 32, CLOAK_KEY_WRITE, NULL), CLOAK_OK);
-	ck_assert_int_eq(cloak_config_set_clock(config, now, NULL), CLOAK_OK);
+	if (!faulty.is_real_time)
+		ck_assert_int_eq(cloak_config_set_clock(config, now, NULL), CLOAK_OK);
 	for (; options && *options; options += 2)
 		ck_assert_int_eq(cloak_config_set(config, options[0], options[1], NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak__store_open_with(config, &backend, &faulty.store, NULL), CLOAK_OK);

@@ -1,4 +1,4 @@
-/* T0 test support: `memory:` behind a connection that loses requests and answers, and keeps some back */
+/* T0 test support: a store behind a connection that loses requests and answers, and keeps some back */
 /* SPDX-License-Identifier: MIT */
 #ifndef CLOAK_TEST_FAULTY_H
 #define CLOAK_TEST_FAULTY_H
@@ -7,7 +7,8 @@
 #include "../../lib/store.h"
 
 /*
- * One store for the program. Its clocks stand still until the test moves them. A fault befalls one
+ * One store for the program, `memory:` unless another place is given. The clocks of memory: stand still until
+ * the test moves them. A fault befalls one
  * request; which, the test decides, by a list for the next requests that write or by a function.
  *
  * A request that was kept back is what a server finds in a connection long closed: the test runs it
@@ -32,6 +33,7 @@ struct faulty {
 	const struct cloak_backend *real;
 	void *state;
 	int64_t mono_ms, wall_ms;
+	int is_real_time; /* a place that is not memory: goes by the system's clocks */
 	enum faulty_fault faults[FAULTY_LIST]; /* of the next requests that write */
 	unsigned next, count;
 	/* what somebody else does before that request that writes: 0 the next one */
@@ -46,6 +48,8 @@ extern struct faulty faulty;
 
 /* Open the store, with options (name, value, ..., NULL; may be NULL), all else at zero. */
 void faulty_open(const char *const *options);
+/* The same at another place: what is kept back then runs on a connection of the store. */
+void faulty_open_at(const char *uri, const char *const *options);
 void faulty_close(void);
 void faulty_list(unsigned n, const enum faulty_fault *faults);
 #define FAULTS(...) \
@@ -59,6 +63,7 @@ void faulty_answer(struct cloak_req *req, enum faulty_fault fault);
 cloak_status faulty_run_late(unsigned which);
 void faulty_run_all_late(void);
 void faulty_forget_late(void);
+/* Let time pass, by hand: nothing in real time. */
 void faulty_pass(int64_t ms);
 
 #endif
