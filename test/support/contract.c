@@ -195,6 +195,7 @@ Suite *contract_suite(const char *name, const struct contract_place *places, int
 	contract_add_merge(group(suite, "merge", setup, teardown), count);
 	contract_add_many(group(suite, "many", setup, teardown), count);
 	contract_add_renew(group(suite, "renew", setup, teardown), count);
+	contract_add_crowd(group(suite, "crowd", setup, teardown), count);
 	for (n = 0; n < count; n++) {
 		if (!places[n].shared)
 			continue;
