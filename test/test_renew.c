@@ -363,6 +363,53 @@ START_TEST(renewal_merges_what_others_saved)
 }
 END_TEST
 
+/* Two others, one after the other, whose acts a renewal meets. */
+static cloak_session *first_other, *second_other;
+
+static void second_renews(void)
+{
+	ck_assert_int_eq(cloak_session_reload(second_other, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_renew(second_other, 0, NULL), CLOAK_OK);
+}
+
+static void first_saves(void)
+{
+	ck_assert_int_eq(cloak_session_add_i64(first_other, "n", 10, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_save(first_other, 0, NULL), CLOAK_OK);
+	faulty.meanwhile = second_renews;
+	faulty.meanwhile_at = 1; /* once ours is on top of it under the new id */
+}
+
+/* A renewal that merged, lost after that, and failed to save at the winner's: the marks its handle has are
+ * its own, not those of what it merged with. */
+START_TEST(renewal_that_merged_lost_and_failed_leaves_the_handle_as_it_was)
+{
+	cloak_session *s = stored();
+	uint8_t marks[CLOAK__MARKS_MAX * CLOAK__MARK_BYTES], count = s->record.mark_count;
+
+	memcpy(marks, s->record.marks, sizeof marks);
+	first_other = again(cloak_session_id(s));
+	second_other = again(cloak_session_id(s));
+	ck_assert_int_eq(cloak_session_add_i64(s, "n", 1, NULL), CLOAK_OK);
+	faulty.meanwhile = first_saves;
+	faulty.meanwhile_at = 1;
+	/* new id, old id: overtaken; new id, old id: a forwarder; the winner's: refused */
+	FAULTS(FAULTY_PASS, FAULTY_PASS, FAULTY_PASS, FAULTY_PASS, FAULTY_REFUSE);
+	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_E_SERVER);
+	ck_assert_uint_eq(faulty.next, 5);
+	ck_assert_uint_eq(s->record.mark_count, count);
+	ck_assert_mem_eq(s->record.marks, marks, sizeof marks);
+	ck_assert_int_eq(cloak_session_is_renewed(s), 0);
+	ck_assert_int_eq(number(s, "n"), 2);
+	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+	ck_assert_str_eq(cloak_session_id(s), cloak_session_id(second_other));
+	ck_assert_int_eq(number(s, "n"), 12);
+	cloak_session_free(first_other);
+	cloak_session_free(second_other);
+	cloak_session_free(s);
+}
+END_TEST
+
 START_TEST(load_many_follows_too)
 {
 	cloak_session *a = stored(), *b = stored(), *got[2];
@@ -990,6 +1037,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, strict_save_answers_a_forwarder_with_conflict);
 	tcase_add_test(tc, lost_renewal_saves_at_the_winner_and_takes_its_own_away);
 	tcase_add_test(tc, renewal_merges_what_others_saved);
+	tcase_add_test(tc, renewal_that_merged_lost_and_failed_leaves_the_handle_as_it_was);
 	tcase_add_test(tc, load_many_follows_too);
 	tcase_add_test(tc, save_renews_an_id_that_is_old_enough);
 	tcase_add_test(tc, absolute_timeout_survives_renewal);
