@@ -635,6 +635,11 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_set_idle(cloak_session *sess
  *  saved. The handle stays readable; saving it answers
  *  CLOAK_NOT_FOUND. Send the cookie of cloak_cookie_expire() with the response.
  *
+ *  A renewal can be followed for ten minutes. A handle kept for longer, without a load or a save that
+ *  was sent, may find nothing under its id; then nobody can tell whether the session has ended or lives
+ *  on under a newer one, and the answer is CLOAK_NOT_FOUND. To be certain load by the cookie that the
+ *  browser sends now, and destroy that.
+ *
  *  With `replicas` set it waits until so many replicas have it, as a save does; calling again sends it
  *  again and asks again.
  *
@@ -642,7 +647,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_set_idle(cloak_session *sess
  *  @param err      why, on failure
  *  @return CLOAK_OK: ended; CLOAK_UNCONFIRMED: ended, not confirmed by `replicas` replicas;
  *          CLOAK_RENEWED: this id had been replaced when privilege changed, and
- *          the session lives on under its new id; CLOAK_E_INVALID: NULL; CLOAK_E_UNAVAILABLE,
+ *          the session lives on under its new id; CLOAK_NOT_FOUND: nothing is there, and the handle
+ *          is older than ten minutes, see above; CLOAK_E_INVALID: NULL; CLOAK_E_UNAVAILABLE,
  *          CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER, CLOAK_E_PROTOCOL,
  *          CLOAK_E_UNKNOWN: not known to be ended, call again; CLOAK_E_CLOSED; CLOAK_E_NOMEM
  *  @blocks up to `timeout`   @threads one at a time   @since 0.1

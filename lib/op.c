@@ -198,7 +198,7 @@ void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms)
 	struct cloak_session *s = op->session;
 	struct cloak_store *store = op->store;
 	struct cloak_req touch, *const reqs = &touch;
-	int64_t ttl;
+	int64_t ttl, met_ms = s->met_ms;
 
 	if (!cloak__op_touch_due(op, shard_now_ms, &ttl))
 		return;
@@ -215,6 +215,7 @@ void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms)
 	store->backend->submit(store->backend_state, &reqs, 1);
 	cloak__count(&store->metrics.touches, 1);
 	cloak__session_alive(s, shard_now_ms, ttl);
+	s->met_ms = met_ms; /* nobody hears whether it was there */
 }
 
 void cloak__op_log(struct cloak__op *op, enum cloak__event event, const char *what)
@@ -284,6 +285,21 @@ static cloak_status destroy_also(struct cloak__op *op)
 	return end(op);
 }
 
+/* 1 if nothing was under the id that the handle has (a tombstone may be what an attempt before has left),
+ * and that may be for two reasons: the session has ended, or it was renewed after this handle had last met
+ * it, so long ago that what the renewal left here has gone. */
+static int has_lost_trace(const struct cloak__op *op)
+{
+	const struct cloak_session *s = op->session;
+	uint8_t format = op->req.out_len == 1 ? op->req.out[0] : CLOAK__FORMAT_LIVE;
+
+	if (s->is_new || strcmp(op->at.name, s->name) != 0)
+		return 0;
+	if (format != 0 && !(format == CLOAK__FORMAT_TOMBSTONE && op->ambiguous))
+		return 0;
+	return cloak__store_mono_ms(op->store) - s->met_ms >= CLOAK__WAY_TTL_MS;
+}
+
 static cloak_status destroy_next(struct cloak__op *op)
 {
 	struct cloak_session *s = op->session;
@@ -296,6 +312,8 @@ static cloak_status destroy_next(struct cloak__op *op)
 			return destroy_also(op);
 	} else if (op->req.out_len == 1 && answer[0] == CLOAK__FORMAT_SUPERSEDED) {
 		op->lives_on = 1;
+	} else if (has_lost_trace(op)) {
+		s->is_untraced = 1;
 	}
 	/* The handle's own renewal may have been applied, and nobody else knows the new id. */
 	if (s->has_pending && !op->is_pending) {
@@ -307,6 +325,8 @@ static cloak_status destroy_next(struct cloak__op *op)
 	s->gone = 1;
 	if (op->lives_on)
 		return CLOAK_RENEWED;
+	if (s->is_untraced)
+		return CLOAK_NOT_FOUND;
 	return op->unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
 }
 

@@ -40,8 +40,6 @@
 
 enum { START, ASKED, PLAIN, GOT_TIME, GOT_NEW, GOT_WAY, GOT_NEXT, LOST, STAYED, GOT_END };
 
-#define WAY_TTL_MS INT64_C(600000) /* what is left under the old id stays at least so long */
-
 struct cloak__renewal {
 	int step;
 	struct cloak__place to;        /* the new id */
@@ -173,8 +171,8 @@ static cloak_status write_way(struct cloak__op *op)
 	op->req.tag = cloak__op_replaced(op);
 	op->req.val = r->way.data;
 	op->req.val_len = r->way.len;
-	op->req.ttl_ms = WAY_TTL_MS;
-	if (!is_for_privilege(r) && grace_ms > WAY_TTL_MS)
+	op->req.ttl_ms = CLOAK__WAY_TTL_MS;
+	if (!is_for_privilege(r) && grace_ms > CLOAK__WAY_TTL_MS)
 		op->req.ttl_ms = grace_ms;
 	cloak__op_want_confirmed(op);
 	return CLOAK__PENDING;

@@ -61,7 +61,7 @@ int64_t cloak__session_now(const struct cloak_session *s)
 void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t ttl_ms)
 {
 	s->ttl_ms = ttl_ms;
-	s->ttl_as_of_ms = cloak__store_mono_ms(s->store);
+	s->ttl_as_of_ms = s->met_ms = cloak__store_mono_ms(s->store);
 	s->seen_ms = shard_now_ms;
 	s->expires_ms = shard_now_ms + (ttl_ms > 0 ? ttl_ms : 0);
 	if (s->record.absolute_ms && s->expires_ms > s->record.absolute_ms)
@@ -86,8 +86,8 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	s->shard = 0;
 	s->is_new = s->dirty = s->gone = s->unknown = s->unconfirmed = 0;
 	s->changed_since = s->busy = 0;
-	s->is_renewed = s->idle_changed = s->has_pending = 0;
-	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = 0;
+	s->is_renewed = s->idle_changed = s->has_pending = s->is_untraced = 0;
+	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = s->met_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
 	memcpy(s->id_text, text, CLOAK__ID_CHARS);
 	s->id_text[CLOAK__ID_CHARS] = '\0';

@@ -31,7 +31,8 @@ struct cloak_session {
 	uint8_t *value;
 	size_t value_len;
 	uint8_t is_new, dirty, gone, unknown;
-	uint8_t is_renewed;   /* the id is another than the handle began with */
+	uint8_t is_untraced; /* nothing is under the id, and no more is known: cloak__op_destroy() */
+	uint8_t is_renewed;  /* the id is another than the handle began with */
 	uint8_t idle_changed; /* the idle time was set since load or save */
 	/* A renewal that got no answer: the new id, and the tag of what it leaves under the old one. */
 	uint8_t has_pending;
@@ -46,6 +47,7 @@ struct cloak_session {
 	int64_t ttl_ms;        /* what the store had left for it ... */
 	int64_t ttl_as_of_ms;  /* ... at this moment of the monotonic clock ... */
 	int64_t seen_ms;       /* ... which was this one of the shard's */
+	int64_t met_ms; /* by the monotonic clock: when it was last known to be under this id */
 	struct cloak__op op;
 };
 
@@ -65,7 +67,7 @@ int64_t cloak__session_ttl(const struct cloak_session *s, int64_t shard_now_ms);
 int64_t cloak__record_ttl(const struct cloak__record *record, int64_t shard_now_ms);
 /* The shard's time, from when it was told last. */
 int64_t cloak__session_now(const struct cloak_session *s);
-/* Note that the store keeps the session for ttl_ms from now. */
+/* Note that the store has the session, and keeps it for ttl_ms from now. */
 void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t ttl_ms);
 
 #endif

@@ -617,6 +617,74 @@ START_TEST(destroy_by_an_old_handle_ends_what_it_was_renewed_to)
 }
 END_TEST
 
+/* What a renewal leaves under the old id stays ten minutes. A handle that was not in touch with the store for
+ * so long cannot tell an end from a renewal any more, and must not be told that all has ended. */
+START_TEST(destroy_by_a_handle_that_has_lost_the_trace_says_so)
+{
+	for (int kind = 0; kind < 4; kind++) {
+		cloak_session *s = stored(), *slow = again(cloak_session_id(s));
+
+		ck_assert_int_eq(
+			cloak_session_renew(s, kind == 1 ? CLOAK_RENEW_PRIVILEGE : 0, NULL),
+			CLOAK_OK);
+		faulty_pass(300000);
+		if (kind == 2) /* it extends a life, but nobody waits to hear whose */
+			ck_assert_int_eq(cloak_session_save(slow, 0, NULL), CLOAK_OK);
+		faulty_pass(300000);
+		if (kind == 3) /* the repetition meets a tombstone, which is its own */
+			FAULTS(FAULTY_LOSE_ANSWER);
+		ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_NOT_FOUND);
+		ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_OK);
+		/* nor is it ended by saying it twice */
+		ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_NOT_FOUND);
+		ck_assert_int_eq(cloak_session_set_i64(slow, "n", 7), CLOAK_OK);
+		ck_assert_int_eq(cloak_session_save(slow, 0, NULL), CLOAK_NOT_FOUND);
+		ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_OK);
+		ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
+		cloak_session_free(slow);
+		cloak_session_free(s);
+	}
+}
+END_TEST
+
+START_TEST(destroy_within_ten_minutes_knows_that_all_has_ended)
+{
+	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
+
+	/* the last moment at which the way is there */
+	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
+	faulty_pass(600000 - 1);
+	ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_OK);
+	ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
+	cloak_session_free(slow);
+	cloak_session_free(s);
+	/* expired, and not so long ago that it was seen */
+	s = stored();
+	ck_assert_int_eq(cloak_session_set_idle(s, 1000), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+	faulty_pass(600000 - 1);
+	ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_OK);
+	cloak_session_free(s);
+	/* never known to be there: whoever renews it must have met it */
+	ck_assert_int_eq(cloak_session_create(faulty.store, &s, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_set_i64(s, "n", 1), CLOAK_OK);
+	FAULTS(FAULTY_LOSE_SENT, FAULTY_LOSE_SENT, FAULTY_LOSE_SENT);
+	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_E_UNKNOWN);
+	faulty_pass(1200000);
+	ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_OK);
+	cloak_session_free(s);
+	/* ended by another, however long ago it was seen */
+	s = stored();
+	slow = again(cloak_session_id(s));
+	ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_OK);
+	faulty_pass(1200000);
+	ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_OK);
+	cloak_session_free(slow);
+	cloak_session_free(s);
+}
+END_TEST
+
 START_TEST(destroy_follows_a_forwarder_to_a_marker_and_says_so)
 {
 	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
@@ -1046,6 +1114,8 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, time_of_authentication_is_kept_and_can_be_asked);
 	tcase_add_test(tc, authenticating_a_new_session_stores_it);
 	tcase_add_test(tc, destroy_by_an_old_handle_ends_what_it_was_renewed_to);
+	tcase_add_test(tc, destroy_by_a_handle_that_has_lost_the_trace_says_so);
+	tcase_add_test(tc, destroy_within_ten_minutes_knows_that_all_has_ended);
 	tcase_add_test(tc, destroy_follows_a_forwarder_to_a_marker_and_says_so);
 	tcase_add_test(tc, destroy_notices_a_circle_of_planted_tombstones);
 	tcase_add_test(tc, unknown_renewal_is_asked_for_and_found);
