@@ -515,7 +515,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save(cloak_session *session,
 /** Load many sessions at once: one round trip for each shard, however many there are.
  *
  *  Each session is loaded as by cloak_session_load(), and one that fails hinders no other. Sent in
- *  groups of 256, each group within `timeout`.
+ *  groups of 256, all within one `timeout`.
  *
  *  @param store     the store
  *  @param ids       [borrowed] ids as received, `count` of them
@@ -527,7 +527,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save(cloak_session *session,
  *  @param err       of the first that failed
  *  @return CLOAK_OK: every status is CLOAK_OK; CLOAK_PARTIAL: see statuses; CLOAK_E_INVALID: NULL,
  *          unknown flag, nothing was done
- *  @blocks up to `timeout` for each group   @threads any   @since 0.1
+ *  @blocks up to `timeout`   @threads any   @since 0.1
  *  Source: Redis documentation, "Redis pipelining" */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_load_many(
 	cloak_store *store, const char *const *ids, const size_t *lens, size_t count,
@@ -536,7 +536,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_load_many(
 /** Save many sessions at once: one round trip for each shard.
  *
  *  Each is saved as by cloak_session_save(); they are not a transaction, each has its own status.
- *  Sent in groups of 256, each group within `timeout`.
+ *  Sent in groups of 256, all within one `timeout`.
  *
  *  @param sessions  `count` handles of one store, each of them once
  *  @param count     how many, 0 and up
@@ -546,7 +546,7 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_load_many(
  *  @param err       of the first that failed
  *  @return CLOAK_OK: every status is CLOAK_OK; CLOAK_PARTIAL: see statuses; CLOAK_E_INVALID: NULL,
  *          unknown flag, handles of several stores, nothing was done
- *  @blocks up to `timeout` for each group   @threads one at a time   @since 0.1
+ *  @blocks up to `timeout`   @threads one at a time   @since 0.1
  *  Source: Redis documentation, "Redis pipelining" */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save_many(cloak_session *const *sessions,
 							      size_t count, uint32_t flags,

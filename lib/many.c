@@ -8,15 +8,17 @@
 /*
  * The operations are the usual ones, run side by side: what each of them asks for next goes out in
  * one packet for each shard. They go in groups, so that memory stays bounded whatever the caller
- * hands in.
+ * hands in; the deadline of the first group is that of all, for a call blocks no longer than one
+ * `timeout`.
  */
 
 #define GROUP 256
 
-/* What one call gathers over its groups. */
+/* What one call keeps over its groups. */
 struct tally {
-	int is_partial; /* some status is not CLOAK_OK */
-	int has_failed; /* err is written */
+	int64_t deadline_ms; /* 0: nothing was begun yet */
+	int is_partial;      /* some status is not CLOAK_OK */
+	int has_failed;      /* err is written */
 	cloak_error *err;
 };
 
@@ -46,6 +48,9 @@ static void run_group(struct cloak_session *const *sessions, size_t count, enum 
 		if (statuses[i] != CLOAK_OK)
 			continue;
 		cloak__op_init(&s->op, s->store, s, call, step);
+		if (!t->deadline_ms)
+			t->deadline_ms = s->op.deadline_ms;
+		s->op.deadline_ms = t->deadline_ms;
 		s->op.flags = flags;
 		ops[n] = &s->op;
 		where[n++] = i;

@@ -109,6 +109,46 @@ START_TEST(load_from_a_server_that_stands_still_times_out)
 }
 END_TEST
 
+#define MANY 700 /* more than two groups of lib/many.c */
+
+START_TEST(many_loads_and_saves_take_one_timeout_together)
+{
+	static const char *ids[MANY];
+	static cloak_session *sessions[MANY];
+	static cloak_status statuses[MANY];
+	static const char *const options[] = {"timeout", "1s", NULL};
+	cloak_store *store = contract_open_uri(uri, options);
+	int64_t began_ms;
+	int i;
+
+	/* SEC-34 */
+	for (i = 0; i < MANY; i++) {
+		sessions[i] = contract_saved(store, "ann");
+		EXPECT(CLOAK_OK, cloak_session_set_i64(sessions[i], "n", 1));
+	}
+	redis_server_pause(server);
+	began_ms = contract_mono_ms();
+	ck_assert_int_eq(cloak_session_save_many(sessions, MANY, 0, statuses, &err), CLOAK_PARTIAL);
+	ck_assert_int_le(contract_mono_ms() - began_ms, 1000 + SLACK_MS);
+	for (i = 0; i < MANY; i++) {
+		ck_assert_msg(statuses[i] < 0, "%d: %s", i, cloak_status_name(statuses[i]));
+		cloak_session_free(sessions[i]);
+		ids[i] = UNKNOWN_ID;
+	}
+	began_ms = contract_mono_ms();
+	ck_assert_int_eq(
+		cloak_session_load_many(store, ids, NULL, MANY, 0, sessions, statuses, &err),
+		CLOAK_PARTIAL);
+	ck_assert_int_le(contract_mono_ms() - began_ms, 1000 + SLACK_MS);
+	for (i = 0; i < MANY; i++) {
+		ck_assert_msg(statuses[i] < 0, "%d: %s", i, cloak_status_name(statuses[i]));
+		ck_assert_ptr_null(sessions[i]);
+	}
+	redis_server_resume(server);
+	cloak_store_close(store);
+}
+END_TEST
+
 START_TEST(connecting_to_a_server_that_stands_still_times_out)
 {
 	cloak_store *store = open_store();
@@ -496,6 +536,7 @@ static Suite *make_suite(void)
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, load_from_a_server_that_stands_still_times_out);
+	tcase_add_test(c, many_loads_and_saves_take_one_timeout_together);
 	tcase_add_test(c, connecting_to_a_server_that_stands_still_times_out);
 	tcase_add_test(c, first_save_given_up_on_is_not_applied_later);
 	tcase_add_test(c, save_given_up_on_and_applied_later_is_found_by_the_next_save);
