@@ -499,7 +499,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *  @param flags    0 or CLOAK_SAVE_STRICT
  *  @param err      why, on failure
  *  @return CLOAK_OK; CLOAK_UNCONFIRMED: saved, not confirmed by `replicas` replicas;
- *          CLOAK_NOT_FOUND: expired or destroyed meanwhile, nothing was written;
+ *          CLOAK_NOT_FOUND: expired or destroyed meanwhile, or renewed and the grace time over:
+ *          nothing was written;
  *          CLOAK_CONFLICT: somebody else saved since the load, and the save is strict, or an
  *          addition does not fit what they saved: the session is as it was;
  *          CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;

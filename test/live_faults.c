@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define UNKNOWN_ID "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -304,6 +305,35 @@ START_TEST(server_that_was_never_there_is_unavailable)
 }
 END_TEST
 
+/* Of this process's own making, and told so; once there are descriptors again it mends as after any failed
+ * connect. */
+START_TEST(want_of_descriptors_is_unavailable_and_mends)
+{
+	cloak_store *store = open_store();
+	cloak_session *s = contract_saved(store, "ann");
+	struct rlimit before, none;
+	int64_t began_ms;
+
+	cloak_store_close(store);
+	store = open_store();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 5; i++) {
+		EXPECT(CLOAK_E_UNAVAILABLE, cloak_store_ping(store, &err));
+		ck_assert_msg(strstr(err.text, "no file descriptor left") != NULL, "%d: %s", i,
+			      err.text);
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	began_ms = contract_mono_ms();
+	load_mends(store, cloak_session_id(s));
+	ck_assert_int_le(contract_mono_ms() - began_ms, 2000 + SLACK_MS);
+	cloak_session_free(s);
+	cloak_store_close(store);
+}
+END_TEST
+
 START_TEST(too_large_a_session_is_refused_before_anything_is_sent)
 {
 	static const char *const options[] = {"max_size", "1024", NULL};
@@ -543,6 +573,7 @@ static Suite *make_suite(void)
 	tcase_add_test(c, save_given_up_on_and_overtaken_is_a_conflict);
 	tcase_add_test(c, save_given_up_on_then_destroyed_stays_destroyed);
 	tcase_add_test(c, killed_server_is_unavailable_and_mends_itself);
+	tcase_add_test(c, want_of_descriptors_is_unavailable_and_mends);
 	tcase_add_test(c, unchanged_save_needs_no_server);
 	tcase_add_test(c, save_mends_a_connection_the_server_closed);
 	tcase_add_test(c, scripts_the_server_forgot_are_sent_again);

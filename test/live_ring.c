@@ -549,6 +549,35 @@ START_TEST(lost_server_counts_as_a_miss)
 }
 END_TEST
 
+/* SEC-12. What the lost server had is lost; what the other owner has is ended for all. */
+START_TEST(destroy_does_not_wait_for_a_lost_server)
+{
+	static const char *const options[] = {"timeout", "400ms", "lost", "b", NULL};
+	cloak_store *store, *told;
+	char uri[RING_TEXT], id[CONTRACT_ID_CHARS + 1], name[33];
+
+	fresh();
+	store = open_rings("ac", "previous", "abc");
+	ring_uri(&ring, "ac", "previous", "abc", uri);
+	told = contract_open_uri(uri, options);
+	make_at(store, "ac", 0, "abc", 1, id, name);
+	redis_server_pause(ring.server[1]);
+	is_unavailable(store, id);
+	ends(told, id, CLOAK_OK);
+	ck_assert_int_eq(ring_format(&ring, 0, name), TOMBSTONE);
+	contract_no_load(told, id, CLOAK_NOT_FOUND);
+	/* also for who was not told, whether it answers or not */
+	contract_no_load(store, id, CLOAK_NOT_FOUND);
+	redis_server_resume(ring.server[1]);
+	ck_assert_int_eq(ring_format(&ring, 1, name), 0);
+	while (cloak_store_ping(store, &err) != CLOAK_OK)
+		contract_pause();
+	contract_no_load(store, id, CLOAK_NOT_FOUND);
+	cloak_store_close(store);
+	cloak_store_close(told);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("live_ring");
@@ -571,6 +600,7 @@ static Suite *make_suite(void)
 	tcase_add_test(two, destroy_that_reaches_one_owner_is_not_done);
 	tcase_add_test(two, silence_of_one_owner_is_no_logout);
 	tcase_add_test(two, lost_server_counts_as_a_miss);
+	tcase_add_test(two, destroy_does_not_wait_for_a_lost_server);
 	suite_add_tcase(suite, two);
 	return suite;
 }
