@@ -427,7 +427,8 @@ fuzz: ## look for new inputs: F=record T=60 (seconds)
 		-print_final_stats=1 -artifact_prefix=build/fuzz/findings/$(F)- build/fuzz/corpus/$(F) \
 		$(wildcard test/fuzz/corpus/$(F))
 
-SOAK = live_proxy live_counter live_process wire_silence test_interleave live_interleave
+SOAK = live_proxy live_counter live_process wire_silence test_interleave live_interleave \
+	test_stateful live_stateful
 soak: ## run the seeded suites with ever new seeds: S=600 (seconds) M=test (or asan, tsan)
 	$(Q)tools/deps.sh test
 	+$(Q)$(MAKE) -s --no-print-directory $(SOAK:%=build/$(M)/test/%)
