@@ -365,7 +365,7 @@ static int is_fresh(const struct cloak__op *op)
 	int64_t grace_ms = op->store->config->settings.renew_grace_ms;
 
 	return s->record.renewed_ms &&
-	       cloak__session_now(s) - s->record.renewed_ms < grace_ms / CLOAK__HOPS_MAX;
+	       (cloak__session_now(s) - s->record.renewed_ms) * CLOAK__HOPS_MAX < grace_ms;
 }
 
 static cloak_status begin(struct cloak__op *op)

@@ -217,6 +217,25 @@ START_TEST(four_forwarders_are_followed_and_a_fifth_is_no_logout)
 }
 END_TEST
 
+/* However short the grace time is, and whatever remains when it is parted in four. */
+START_TEST(no_grace_time_has_room_for_a_fifth_forwarder)
+{
+	for (int grace_ms = 1; grace_ms <= 9; grace_ms++) {
+		cloak_session *s = stored();
+		struct id first = id_of(s);
+
+		faulty.store->config->settings.renew_grace_ms = grace_ms;
+		for (int i = 0; i < 8 * grace_ms; i++) {
+			ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
+			ck_assert_int_ne(opens(first.text), CLOAK_E_UNAVAILABLE);
+			if (i % 8 == 7)
+				faulty_pass(1);
+		}
+		cloak_session_free(s);
+	}
+}
+END_TEST
+
 START_TEST(save_follows_a_forwarder_and_merges_there)
 {
 	cloak_session *s = stored(), *slow = again(cloak_session_id(s)), *l;
@@ -1100,6 +1119,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, no_grace_ends_the_old_id_at_once);
 	tcase_add_test(tc, fresh_id_is_kept_and_the_changes_are_saved);
 	tcase_add_test(tc, four_forwarders_are_followed_and_a_fifth_is_no_logout);
+	tcase_add_test(tc, no_grace_time_has_room_for_a_fifth_forwarder);
 	tcase_add_test(tc, save_follows_a_forwarder_and_merges_there);
 	tcase_add_test(tc, unanswered_save_finds_its_mark_behind_a_forwarder);
 	tcase_add_test(tc, strict_save_answers_a_forwarder_with_conflict);
