@@ -1,9 +1,8 @@
-/* T3 live: random steps on sessions in one Redis and in a ring of three, each foretold by a model */
+/* T3 live: random steps on sessions in one Redis and in a ring of three, foretold by a model */
 /* SPDX-License-Identifier: MIT */
 #include "support/check_main.h"
+#include "support/crowd.h"
 #include "support/ring.h"
-#include "support/scale.h"
-#include "support/stateful.h"
 
 #include <stdio.h>
 
@@ -16,6 +15,7 @@
  */
 
 #define CASES 150
+#define ROUNDS 40
 
 static struct ring ring;
 static char one_server[RING_TEXT], ring_of_3[RING_TEXT];
@@ -64,14 +64,31 @@ START_TEST(redis_does_as_the_model_foretells)
 }
 END_TEST
 
+/* SEC-10, SEC-11, SEC-12 */
+START_TEST(threads_are_told_what_fits)
+{
+	struct crowd_counts n = {0};
+
+	if (crowd_run(&worlds[_i], ROUNDS, &n) < ROUNDS)
+		return;
+	/* the dice are not loaded */
+	ck_assert_uint_gt(n.conflicts, 0);
+	ck_assert_uint_gt(n.not_found, 0);
+	ck_assert_uint_gt(n.renewed, 0);
+	ck_assert_uint_gt(n.destroyed, 0);
+	ck_assert_uint_gt(n.ids, (uint64_t)CROWD_SESSIONS * ROUNDS);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("live_stateful");
-	TCase *tc = tcase_create("one thread");
+	TCase *tc = tcase_create("Redis");
 
 	tcase_set_timeout(tc, 300);
 	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, redis_does_as_the_model_foretells, 0, 2);
+	tcase_add_loop_test(tc, threads_are_told_what_fits, 0, 2);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -1,7 +1,7 @@
 /* Thousands of random steps on sessions in `memory:`, the clock moved by hand, each foretold by a model */
 /* SPDX-License-Identifier: MIT */
 #include "support/check_main.h"
-#include "support/stateful.h"
+#include "support/crowd.h"
 
 #include <string.h>
 
@@ -10,6 +10,7 @@
  */
 
 #define CASES 3000
+#define ROUNDS 600
 
 static const struct stateful_world memory = {.uri = "memory:"};
 
@@ -21,10 +22,29 @@ START_TEST(memory_does_as_the_model_foretells)
 	uint64_t events[MODEL_EVENTS] = {0};
 	uint64_t cases = stateful_run(&memory, CASES, events);
 
+	ck_assert_uint_eq(events[MODEL_TOO_FAR], 0);
 	/* the dice are not loaded */
-	for (int i = 0; i < MODEL_EVENTS && cases >= 300; i++)
+	for (int i = 0; i < MODEL_TOO_FAR && cases >= 300; i++)
 		ck_assert_msg(events[i] >= cases / 60, "event %d: %llu times", i,
 			      (unsigned long long)events[i]);
+}
+END_TEST
+
+/* ---- several threads: everything is judged ---- */
+
+/* SEC-10, SEC-11, SEC-12 */
+START_TEST(threads_are_told_what_fits)
+{
+	struct crowd_counts n = {0};
+
+	if (crowd_run(&memory, ROUNDS, &n) < 30)
+		return;
+	/* the dice are not loaded */
+	ck_assert_uint_gt(n.conflicts, 0);
+	ck_assert_uint_gt(n.not_found, 0);
+	ck_assert_uint_gt(n.renewed, 0);
+	ck_assert_uint_gt(n.destroyed, 0);
+	ck_assert_uint_gt(n.ids, UINT64_C(30) * CROWD_SESSIONS);
 }
 END_TEST
 
@@ -69,15 +89,41 @@ START_TEST(mistake_is_found_and_no_step_of_the_list_is_needless)
 }
 END_TEST
 
+START_TEST(round_of_threads_is_shrunk_too)
+{
+	static struct crowd_round r;
+	struct crowd_failure why;
+	uint64_t seed = 1;
+	int steps = 0;
+
+	for (;; seed++) {
+		ck_assert_uint_lt(seed, 1000);
+		crowd_draw(&r, &memory, seed);
+		r.is_planted = 1;
+		if (!crowd_play(&r, &why, NULL) && strcmp(why.rule, "status") == 0 &&
+		    crowd_shrink(&r, &why, 20))
+			break;
+	}
+	for (int i = 0; i < CROWD_THREADS; i++)
+		steps += r.counts[i];
+	/* two loads, two changes, two saves, and what chance has left */
+	if (steps > 10)
+		crowd_show(&r, &why);
+	ck_assert_int_le(steps, 10);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("stateful");
-	TCase *tc = tcase_create("one thread");
+	TCase *tc = tcase_create("memory");
 
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, memory_does_as_the_model_foretells);
+	tcase_add_test(tc, threads_are_told_what_fits);
 	tcase_add_loop_test(tc, mistake_is_found_and_no_step_of_the_list_is_needless, 0,
 			    (int)(sizeof mistakes / sizeof mistakes[0]));
+	tcase_add_test(tc, round_of_threads_is_shrunk_too);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -78,8 +78,10 @@ static cloak_status follow(struct model *m, int *place, int *hops)
 			met(m, MODEL_GRACE_OVER);
 			return CLOAK_NOT_FOUND;
 		}
-		if (*hops == HOPS_MAX)
+		if (*hops == HOPS_MAX) {
+			met(m, MODEL_TOO_FAR);
 			return CLOAK_E_UNAVAILABLE;
+		}
 		++*hops;
 		*place = p->to;
 		met(m, MODEL_FOLLOWED);
@@ -379,7 +381,7 @@ cloak_status model_save(struct model *m, struct model_handle *h, uint32_t flags)
 
 static int is_too_fresh(const struct model *m, const struct model_handle *h)
 {
-	return h->record.renewed && m->now - h->record.renewed < m->options.grace / HOPS_MAX;
+	return h->record.renewed && (m->now - h->record.renewed) * HOPS_MAX < m->options.grace;
 }
 
 /* The session goes on under a new id, and the old one leads there or is superseded. */

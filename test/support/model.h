@@ -93,6 +93,7 @@ enum model_event {
 	MODEL_PRIVILEGE,
 	MODEL_TOUCHED,
 	MODEL_DESTROYED,
+	MODEL_TOO_FAR, /* never: the grace time has room for four forwarders */
 	MODEL_EVENTS
 };
 

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -42,9 +43,18 @@ static const char *const names[MODEL_NAMES] = {"n",  "a",       "bb",     "\xc3\
 
 static _Atomic int64_t passed_ms;
 
+static _Thread_local uint64_t restless;
+
+void stateful_restless(uint64_t seed)
+{
+	restless = seed;
+}
+
 int64_t stateful_clock(void *user, int32_t which)
 {
 	(void)user;
+	if (restless && stateful_random(&restless, 3) == 0)
+		sched_yield();
 	return (which == CLOAK_CLOCK_WALL ? WALL_MS : MONO_MS) + atomic_load(&passed_ms);
 }
 

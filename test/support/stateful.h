@@ -78,6 +78,9 @@ struct stateful_failure {
 /* By hand. */
 int64_t stateful_clock(void *user, int32_t which);
 void stateful_pass(int64_t ms);
+/* From now on this thread gives way at every third look at that clock: so between the requests of one call
+ * others come to theirs. */
+void stateful_restless(uint64_t seed);
 
 /* How many handles or ids a step with several is about: 2 .. most. */
 int stateful_many(const struct stateful_step *s, int most);

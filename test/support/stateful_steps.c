@@ -150,7 +150,7 @@ void stateful_draw(struct stateful_case *c, const struct stateful_world *world, 
 	o->idle = ONE_OF(&state, 40, 1000, 1000, 1000, 60000, 60000);
 	o->absolute = ONE_OF(&state, 0, 0, 10000, 100000);
 	o->renewal = ONE_OF(&state, 0, 0, 0, 300, 5000);
-	o->grace = ONE_OF(&state, 0, 8, 400, 400, 60000, 3600000);
+	o->grace = ONE_OF(&state, 0, 7, 400, 400, 60000, 3600000);
 	o->touch_percent = (int)ONE_OF(&state, 0, 10, 10, 50, 100);
 	c->is_slow = (int)stateful_random(&state, 2);
 	if (world->slack_ms)
