@@ -536,7 +536,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_load_many(
 
 /** Save many sessions at once: one round trip for each shard.
  *
- *  Each is saved as by cloak_session_save(); they are not a transaction, each has its own status.
+ *  Each is saved as by cloak_session_save(), but none is given a new id, however old it is; they are
+ *  not a transaction, each has its own status.
  *  Sent in groups of 256, all within one `timeout`.
  *
  *  @param sessions  `count` handles of one store, each of them once
