@@ -1,6 +1,6 @@
 /* T0 test support: the steps of several threads: drawn, shown in words, and dropped where they are needless */
 /* SPDX-License-Identifier: MIT */
-#include "crowd.h"
+#include "crowd_game.h"
 #include "scale.h"
 
 #include <check.h>
@@ -79,13 +79,18 @@ void crowd_draw(struct crowd_round *r, const struct stateful_world *world, uint6
 
 /* ---- shown ---- */
 
+const char *crowd_step_text(int what)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (kinds[i].what == what)
+			return kinds[i].text;
+	return "";
+}
+
 static void show_step(const struct crowd_step *s)
 {
-	const char *text = "";
+	const char *text = crowd_step_text(s->what);
 
-	for (size_t i = 0; i < KINDS; i++)
-		if (kinds[i].what == s->what)
-			text = kinds[i].text;
 	if (s->what == STEP_LOAD)
 		fprintf(stderr, "h%d = load an id of session %d\n", s->handle, s->session);
 	else if (s->what == STEP_PASS)

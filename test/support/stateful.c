@@ -4,13 +4,10 @@
 
 #include <check.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define VALUE_MAX 1000
 
@@ -34,44 +31,6 @@ struct player {
 
 static const char *const names[MODEL_NAMES] = {"n",  "a",       "bb",     "\xc3\xa9",      "k4",
 					       "k5", "k6-long", "k7-...", "k8 with space", "k9"};
-
-/* ---- time ---- */
-
-/* Far from 0, and apart from each other. */
-#define WALL_MS INT64_C(1700000000000)
-#define MONO_MS INT64_C(5000000)
-
-static _Atomic int64_t passed_ms;
-
-static _Thread_local uint64_t restless;
-
-void stateful_restless(uint64_t seed)
-{
-	restless = seed;
-}
-
-int64_t stateful_clock(void *user, int32_t which)
-{
-	(void)user;
-	if (restless && stateful_random(&restless, 3) == 0)
-		sched_yield();
-	return (which == CLOAK_CLOCK_WALL ? WALL_MS : MONO_MS) + atomic_load(&passed_ms);
-}
-
-void stateful_pass(int64_t ms)
-{
-	atomic_fetch_add(&passed_ms, ms);
-}
-
-static int64_t world_now(const struct stateful_world *world)
-{
-	struct timespec t;
-
-	if (world->slack_ms == 0)
-		return stateful_clock(NULL, CLOAK_CLOCK_WALL);
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- verdicts ---- */
 
@@ -451,7 +410,7 @@ static void play_step(struct player *p, const struct stateful_step *s)
 
 	if (s->what == STEP_PASS && p->c->world->slack_ms == 0)
 		stateful_pass(s->n);
-	p->m->now = world_now(p->c->world);
+	p->m->now = stateful_now(p->c->world);
 	switch (s->what) {
 	case STEP_PASS:
 		break;
@@ -482,39 +441,6 @@ static void play_step(struct player *p, const struct stateful_step *s)
 
 /* ---- a case ---- */
 
-cloak_store *stateful_open(const struct stateful_world *world, const struct model_options *o)
-{
-	const struct {
-		const char *name;
-		int64_t ms;
-	} spans[] = {{"idle_timeout", o->idle},
-		     {"absolute_timeout", o->absolute},
-		     {"renewal_timeout", o->renewal},
-		     {"renew_grace", o->grace},
-		     {"timeout", 60000},
-		     {"connect_timeout", 60000}};
-	cloak_config *config;
-	cloak_store *store;
-	char text[32];
-
-	ck_assert_int_eq(cloak_config_new(&config), CLOAK_OK);
-	ck_assert_int_eq(cloak_config_set_uri(config, world->uri, NULL), CLOAK_OK);
-	for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
-		snprintf(text, sizeof text, "%" PRId64 "ms", spans[i].ms);
-		ck_assert_int_eq(cloak_config_set(config, spans[i].name, text, NULL), CLOAK_OK);
-	}
-	snprintf(text, sizeof text, "%d", o->touch_percent);
-	ck_assert_int_eq(cloak_config_set(config, "touch_percent", text, NULL), CLOAK_OK);
-	ck_assert_int_eq(cloak_config_add_key(config, "0123456789abcdef0123456789abcdef", 32,
-					      CLOAK_KEY_WRITE, NULL),
-			 CLOAK_OK);
-	if (world->slack_ms == 0)
-		ck_assert_int_eq(cloak_config_set_clock(config, stateful_clock, NULL), CLOAK_OK);
-	ck_assert_int_eq(cloak_store_open(config, &store, NULL), CLOAK_OK);
-	cloak_config_free(config);
-	return store;
-}
-
 int stateful_play(const struct stateful_case *c, struct stateful_failure *why,
 		  uint64_t events[MODEL_EVENTS])
 {
@@ -523,7 +449,7 @@ int stateful_play(const struct stateful_case *c, struct stateful_failure *why,
 
 	p.m = malloc(sizeof *p.m);
 	ck_assert_ptr_nonnull(p.m);
-	model_init(p.m, &c->options, world_now(c->world));
+	model_init(p.m, &c->options, stateful_now(c->world));
 	p.store = stateful_open(c->world, &c->options);
 	for (i = 0; i < STATEFUL_HANDLES; i++)
 		p.pairs[i].m.place = -1;
@@ -532,7 +458,7 @@ int stateful_play(const struct stateful_case *c, struct stateful_failure *why,
 	for (p.step = 0; p.step < c->count && !p.has_failed; p.step++)
 		play_step(&p, &c->steps[p.step]);
 	if (!p.has_failed)
-		p.m->now = world_now(c->world);
+		p.m->now = stateful_now(c->world);
 	for (i = 0; i < p.m->count; i++)
 		compare_stored(&p, i);
 	for (i = 0; i < STATEFUL_HANDLES; i++)

@@ -75,9 +75,11 @@ struct stateful_failure {
 	char text[1200];
 };
 
-/* By hand. */
+/* The clock that is moved by hand. */
 int64_t stateful_clock(void *user, int32_t which);
 void stateful_pass(int64_t ms);
+/* By the world's clock. */
+int64_t stateful_now(const struct stateful_world *world);
 /* From now on this thread gives way at every third look at that clock: so between the requests of one call
  * others come to theirs. */
 void stateful_restless(uint64_t seed);

@@ -123,19 +123,24 @@ static void append(struct stateful_case *c, struct stateful_step s, uint8_t what
 		c->steps[c->count++] = s;
 }
 
-/* One step, and often those that people make of it: what is created is saved and loaded once more. */
+/* One step, and often those that go with it: what is created is saved and loaded once more, and what is
+ * destroyed is destroyed again, by this or another handle. */
 static void draw_steps(uint64_t *state, struct stateful_case *c)
 {
 	struct stateful_step s;
 
 	draw_step(state, c, &s);
 	append(c, s, s.what);
-	if (s.what != STEP_CREATE || stateful_random(state, 5) == 0)
-		return;
-	append(c, s, STEP_SET);
-	append(c, s, STEP_SAVE);
-	s.handle = (uint8_t)((s.handle + 1) % STATEFUL_HANDLES);
-	append(c, s, STEP_LOAD);
+	if (s.what == STEP_CREATE && stateful_random(state, 5)) {
+		append(c, s, STEP_SET);
+		append(c, s, STEP_SAVE);
+		s.handle = (uint8_t)((s.handle + 1) % STATEFUL_HANDLES);
+		append(c, s, STEP_LOAD);
+	} else if (s.what == STEP_DESTROY) {
+		if (stateful_random(state, 2))
+			s.handle = (uint8_t)stateful_random(state, STATEFUL_HANDLES);
+		append(c, s, STEP_DESTROY);
+	}
 }
 
 void stateful_draw(struct stateful_case *c, const struct stateful_world *world, uint64_t seed)
