@@ -11,7 +11,8 @@
  * runs, and what an ended time would do is done by taking the key away: for whoever asks, that is the
  * same. What depends on the moment is left to test_stateful.c.
  *
- * CLOAK_SEED=n plays that case alone, CLOAK_FIRST_SEED=n begins there, CLOAK_CASES=n plays so many.
+ * CLOAK_SEED=n plays that case alone (a round of threads: over and over), CLOAK_FIRST_SEED=n begins
+ * there, CLOAK_CASES=n plays so many.
  */
 
 #define CASES 150

@@ -43,8 +43,8 @@ while [ "$(spent)" -lt "$seconds" ]; do
 	run live_counter CLOAK_SEED="$seed"
 	run test_interleave CLOAK_FIRST_SEED="$seed" CLOAK_CASES=50000
 	run live_interleave CLOAK_FIRST_SEED="$seed" CLOAK_CASES=5000
-	run test_stateful CLOAK_FIRST_SEED="$seed" CLOAK_CASES=50000
-	run live_stateful CLOAK_FIRST_SEED="$seed" CLOAK_CASES=3000
+	run test_stateful CLOAK_FIRST_SEED="$seed" CLOAK_CASES=20000
+	run live_stateful CLOAK_FIRST_SEED="$seed" CLOAK_CASES=1000
 	run wire_silence CLOAK_FIRST_SEED="$seed" CLOAK_CASES=50000
 	run live_process CLOAK_FIRST_SEED="$seed"
 	seed=$((seed + 50000))

@@ -6,7 +6,8 @@
 #include <string.h>
 
 /*
- * CLOAK_SEED=n plays that case alone, CLOAK_FIRST_SEED=n begins there, CLOAK_CASES=n plays so many.
+ * CLOAK_SEED=n plays that case alone (a round of threads: over and over), CLOAK_FIRST_SEED=n begins
+ * there, CLOAK_CASES=n plays so many.
  */
 
 #define CASES 3000

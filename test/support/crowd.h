@@ -63,7 +63,7 @@ int crowd_play(const struct crowd_round *r, struct crowd_failure *why, struct cr
 /* Drop what it fails without, in some of so many plays. 0: it did not fail again, and is as it was. */
 int crowd_shrink(struct crowd_round *r, struct crowd_failure *why, int plays);
 void crowd_show(const struct crowd_round *r, const struct crowd_failure *why);
-/* As stateful_run(). */
+/* As stateful_run(); the round of CLOAK_SEED is played as often as there would be rounds. */
 uint64_t crowd_run(const struct stateful_world *world, uint64_t rounds,
 		   struct crowd_counts *counts);
 
