@@ -8,6 +8,9 @@
 
 #include "contract.h"
 
+/* Of clocks that count in whole milliseconds, each in its own. */
+#define CLOCK_SLACK_MS 20
+
 /* ---- names ---- */
 
 struct play_store *play_store_of(struct play *p, const char *name)
@@ -337,13 +340,23 @@ static const char *status_part(struct play *p, const char *word, char *rest, siz
 	return colon + 1;
 }
 
-static void statuses_are(struct play *p, char *const *words, const char *const *want,
-			 const cloak_status *got, int n)
+/* Each as the step says; the error is that of the first that failed. */
+static void many_are(struct play *p, cloak_status all, char *const *words, const char *const *want,
+		     const cloak_status *got, int n)
 {
-	for (int i = 0; i < n; i++)
+	int failed = 0;
+
+	for (int i = 0; i < n; i++) {
+		failed |= got[i] < 0;
 		if (!scenario_lists(want[i], cloak_status_name(got[i])))
 			play_fail(p, "%s is %s (%s)", words[i], cloak_status_name(got[i]),
 				  p->err.text);
+	}
+	if (failed != (p->err.text[0] != '\0'))
+		play_fail(p, "the error's text is \"%s\"", p->err.text);
+	if (all >= 0)
+		memset(&p->err, 0, sizeof p->err);
+	play_status(p, all);
 }
 
 /* Of "s1=a:CLOAK_OK": the handle's name, the id and its length, the status. 0: has failed. */
@@ -368,7 +381,7 @@ static void play_load_many(struct play *p, char *const *word, int count)
 	cloak_store *store = store_of(p, word[0]);
 	int peek = strcmp(word[1], "peek") == 0, n = count - 1 - peek;
 	cloak_session *sessions[SCENARIO_WORDS];
-	cloak_status got[SCENARIO_WORDS];
+	cloak_status got[SCENARIO_WORDS], all;
 	const char *ids[SCENARIO_WORDS], *want[SCENARIO_WORDS];
 	size_t lens[SCENARIO_WORDS];
 	char names[SCENARIO_WORDS][64];
@@ -379,8 +392,8 @@ static void play_load_many(struct play *p, char *const *word, int count)
 			return;
 	if (!store)
 		return;
-	play_status(p, cloak_session_load_many(store, ids, lens, (size_t)n,
-					       peek ? CLOAK_LOAD_PEEK : 0, sessions, got, &p->err));
+	all = cloak_session_load_many(store, ids, lens, (size_t)n, peek ? CLOAK_LOAD_PEEK : 0,
+				      sessions, got, &p->err);
 	for (int i = 0; i < n; i++) {
 		struct play_handle *h = handle_for(p, names[i]);
 
@@ -391,14 +404,14 @@ static void play_load_many(struct play *p, char *const *word, int count)
 		if ((got[i] == CLOAK_OK) != (sessions[i] != NULL))
 			play_fail(p, "%s, with a handle or without", word[i]);
 	}
-	statuses_are(p, word, want, got, n);
+	many_are(p, all, word, want, got, n);
 }
 
 static void play_save_many(struct play *p, char *const *word, int count)
 {
 	int strict = strcmp(word[0], "strict") == 0, n = count - strict;
 	cloak_session *sessions[SCENARIO_WORDS];
-	cloak_status got[SCENARIO_WORDS];
+	cloak_status got[SCENARIO_WORDS], all;
 	const char *want[SCENARIO_WORDS];
 	char part[128];
 
@@ -409,9 +422,9 @@ static void play_save_many(struct play *p, char *const *word, int count)
 	}
 	if (p->failed)
 		return;
-	play_status(p, cloak_session_save_many(sessions, (size_t)n, strict ? CLOAK_SAVE_STRICT : 0,
-					       got, &p->err));
-	statuses_are(p, word, want, got, n);
+	all = cloak_session_save_many(sessions, (size_t)n, strict ? CLOAK_SAVE_STRICT : 0, got,
+				      &p->err);
+	many_are(p, all, word, want, got, n);
 }
 
 /* ---- checks ---- */
@@ -490,7 +503,7 @@ static void play_expires_in(struct play *p, char *const *word, int count)
 	if (!s)
 		return;
 	left = cloak_session_expires_ms(s) - place_now(p, CLOAK_CLOCK_WALL);
-	if (left < from || left > to)
+	if (left < from - CLOCK_SLACK_MS || left > to + CLOCK_SLACK_MS)
 		play_fail(p, "%lld ms", (long long)left);
 }
 
