@@ -5,10 +5,17 @@
 #include "support/scenario.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+/*
+ * What waits for time to pass is played in the fixture, all of it at once; each scenario's test looks how
+ * it went. The others are played by their tests.
+ */
 
 #define ALL (SCENARIO_CLOCK | SCENARIO_SHARED | SCENARIO_RAW | SCENARIO_OUTAGE)
 
 static struct scenario_table table;
+static struct scenario_outcome *outcomes;
 static struct ring ring;
 static struct redis_server *server;
 static char one_uri[128], ring_of_3[RING_TEXT];
@@ -27,10 +34,14 @@ static void setup(void)
 	snprintf(one_uri, sizeof one_uri, "redis+unix://%s", server->socket_path);
 	ring_start(&ring, 3);
 	ring_uri(&ring, "abc", NULL, NULL, ring_of_3);
+	outcomes = calloc((size_t)table.count + 1, sizeof *outcomes);
+	ck_assert_ptr_nonnull(outcomes);
+	scenario_play_waiting(&table, places, 2, outcomes);
 }
 
 static void teardown(void)
 {
+	free(outcomes);
 	ring_stop(&ring);
 	redis_server_free(server);
 }
@@ -47,10 +58,12 @@ END_TEST
 
 START_TEST(scenario_comes_out_as_it_says)
 {
-	char complaint[SCENARIO_COMPLAINT];
+	struct scenario_outcome *o = &outcomes[_i];
 
-	if (!scenario_play_all(&table, &table.list[_i], places, 2, complaint))
-		ck_abort_msg("%s", complaint);
+	if (!o->is_known)
+		o->passed = scenario_play_all(&table, &table.list[_i], places, 2, o->complaint);
+	if (!o->passed)
+		ck_abort_msg("%s", o->complaint);
 }
 END_TEST
 

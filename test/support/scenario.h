@@ -71,4 +71,14 @@ int scenario_play_all(const struct scenario_table *table, const struct scenario 
 		      const struct scenario_place *places, int count,
 		      char complaint[SCENARIO_COMPLAINT]);
 
+struct scenario_outcome {
+	int is_known, passed;
+	char complaint[SCENARIO_COMPLAINT];
+};
+
+/* Play those that wait, all at once: they mostly sleep. Not those that need an outage, which would befall
+ * the others too. outcomes: as many as scenarios; of the others nothing is known after it. */
+void scenario_play_waiting(const struct scenario_table *table, const struct scenario_place *places,
+			   int count, struct scenario_outcome *outcomes);
+
 #endif

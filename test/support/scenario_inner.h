@@ -71,6 +71,8 @@ void play_fail(struct play *p, const char *format, ...) __attribute__((format(pr
 /* The call of this step has ended so. */
 void play_status(struct play *p, cloak_status got);
 struct play_store *play_store_of(struct play *p, const char *name); /* NULL: has failed */
+cloak_store *play_open_store(struct play *p, const char *name);     /* NULL: has failed */
+int64_t play_now(struct play *p, int32_t which); /* by the clock its stores have */
 const char *play_id(struct play *p, const char *name, size_t *len); /* NULL: has failed */
 int64_t play_span(struct play *p, const char *text);
 int64_t play_number(struct play *p, const char *text);
@@ -105,6 +107,30 @@ void play_get_bool(struct play *p, char *const *word, int count);
 void play_get_long(struct play *p, char *const *word, int count);
 void play_count(struct play *p, char *const *word, int count);
 void play_attrs(struct play *p, char *const *word, int count);
+
+/* Verbs of sessions: scenario_sessions.c. */
+void play_create(struct play *p, char *const *word, int count);
+void play_load(struct play *p, char *const *word, int count);
+void play_reload(struct play *p, char *const *word, int count);
+void play_save(struct play *p, char *const *word, int count);
+void play_renew(struct play *p, char *const *word, int count);
+void play_authenticate(struct play *p, char *const *word, int count);
+void play_destroy(struct play *p, char *const *word, int count);
+void play_free(struct play *p, char *const *word, int count);
+void play_set_idle(struct play *p, char *const *word, int count);
+void play_id_of(struct play *p, char *const *word, int count);
+void play_id_text(struct play *p, char *const *word, int count);
+void play_load_many(struct play *p, char *const *word, int count);
+void play_save_many(struct play *p, char *const *word, int count);
+void play_has_id(struct play *p, char *const *word, int count);
+void play_has_not_id(struct play *p, char *const *word, int count);
+void play_is_new(struct play *p, char *const *word, int count);
+void play_is_renewed(struct play *p, char *const *word, int count);
+void play_is_dirty(struct play *p, char *const *word, int count);
+void play_authenticated(struct play *p, char *const *word, int count);
+void play_expires_in(struct play *p, char *const *word, int count);
+void play_created(struct play *p, char *const *word, int count);
+void play_same_created(struct play *p, char *const *word, int count);
 
 /* memory: with the test's access to it: scenario_memory.c. Stores with the same prefix share. */
 cloak_status scenario_memory_open(const cloak_config *config, cloak_store **out, cloak_error *err);

@@ -214,3 +214,48 @@ int scenario_play_all(const struct scenario_table *table, const struct scenario 
 	}
 	return passed;
 }
+
+/* ---- those that wait ---- */
+
+struct sleeper {
+	pthread_t thread;
+	const struct scenario_table *table;
+	const struct scenario *scenario;
+	const struct scenario_place *places;
+	int count, started;
+	struct scenario_outcome *outcome;
+};
+
+static void *play_sleeper(void *arg)
+{
+	struct sleeper *s = arg;
+
+	s->outcome->passed = scenario_play_all(s->table, s->scenario, s->places, s->count,
+					       s->outcome->complaint);
+	s->outcome->is_known = 1;
+	return NULL;
+}
+
+void scenario_play_waiting(const struct scenario_table *table, const struct scenario_place *places,
+			   int count, struct scenario_outcome *outcomes)
+{
+	struct sleeper *sleepers = calloc((size_t)table->count + 1, sizeof *sleepers);
+
+	if (!sleepers)
+		abort();
+	for (int i = 0; i < table->count; i++) {
+		struct sleeper *s = &sleepers[i];
+
+		*s = (struct sleeper){.table = table,
+				      .scenario = &table->list[i],
+				      .places = places,
+				      .count = count,
+				      .outcome = &outcomes[i]};
+		if ((s->scenario->needs & (SCENARIO_CLOCK | SCENARIO_OUTAGE)) == SCENARIO_CLOCK)
+			s->started = pthread_create(&s->thread, NULL, play_sleeper, s) == 0;
+	}
+	for (int i = 0; i < table->count; i++)
+		if (sleepers[i].started)
+			pthread_join(sleepers[i].thread, NULL);
+	free(sleepers);
+}
