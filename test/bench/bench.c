@@ -17,7 +17,9 @@
  * long to wake, and its sleep hides what the sides differ in. `taskset -c 0 bench load.1 save.1`
  * keeps both on one core: faster, harder on us, and steady from run to run.
  */
+#include "attrs.h"
 #include "count.h"
+#include "hot.h"
 #include "machine.h"
 #include "many.h"
 #include "memory.h"
@@ -25,6 +27,7 @@
 #include "rounds.h"
 #include "routes.h"
 #include "sides.h"
+#include "stored.h"
 #include "tls.h"
 
 #include <stdio.h>
@@ -164,9 +167,15 @@ static void all_cases(struct bench *b, const char *library)
 	threads(b, "load.16", load_one, 16);
 	threads(b, "load.64", load_one, 64);
 	threads(b, "mixed.64", mixed, 64);
+	if (is_wanted("hot_session.16"))
+		hot_rows(b);
 	store_bytes = sides_close(b);
 	if (COUNTS && is_wanted("memory"))
 		memory_rows(b, is_wanted("load.64") ? store_bytes : 0);
+	if (is_wanted("load.20attrs"))
+		attrs_rows(b);
+	if (is_wanted("stored"))
+		stored_rows(b);
 	if (is_wanted("overhead_bytes"))
 		report_row("overhead_bytes", "bytes", (double)(b->stored_len - b->record_len), 46,
 			   "format");
