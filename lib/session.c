@@ -63,6 +63,7 @@ void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t
 	s->ttl_ms = ttl_ms;
 	s->ttl_as_of_ms = s->met_ms = cloak__store_mono_ms(s->store);
 	s->seen_ms = shard_now_ms;
+	s->is_untraced = 0;
 	s->expires_ms = shard_now_ms + (ttl_ms > 0 ? ttl_ms : 0);
 	if (s->record.absolute_ms && s->expires_ms > s->record.absolute_ms)
 		s->expires_ms = s->record.absolute_ms;

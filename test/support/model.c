@@ -101,7 +101,7 @@ static int64_t life(const struct model *m, const struct model_record *r)
 static void alive(const struct model *m, struct model_handle *h, int64_t left)
 {
 	h->left = left;
-	h->as_of = m->now;
+	h->as_of = h->met = m->now;
 	h->expires = m->now + (left > 0 ? left : 0);
 	if (h->record.absolute && h->expires > h->record.absolute)
 		h->expires = h->record.absolute;
@@ -133,7 +133,7 @@ static void touch_if_due(struct model *m, struct model_handle *h)
 {
 	struct model_place *p = model_at(m, h->place);
 	int64_t target = life(m, &h->record);
-	int64_t left = h->left - (m->now - h->as_of);
+	int64_t left = h->left - (m->now - h->as_of), met_at = h->met;
 	/* of idle times that are no multiple of 100, rounded as it is rounded there */
 	int64_t part = h->record.idle / 100 * m->options.touch_percent +
 		       h->record.idle % 100 * m->options.touch_percent / 100;
@@ -144,6 +144,7 @@ static void touch_if_due(struct model *m, struct model_handle *h)
 	if (p->kind == MODEL_LIVE && p->version == h->version)
 		p->expires = m->now + target;
 	alive(m, h, target);
+	h->met = met_at; /* nobody hears whether it was there */
 }
 
 void model_create(struct model *m, struct model_handle *h)
@@ -453,7 +454,8 @@ cloak_status model_authenticate(struct model *m, struct model_handle *h)
 /* ---- destroying ---- */
 
 /* A tombstone is put over whatever is there, and goes on leading where that led. What was superseded
- * stays so: it says more. */
+ * stays so: it says more. Where nothing is, what a renewal has left may have been, unless the session was
+ * there less than STAYS_MS ago. */
 cloak_status model_destroy(struct model *m, struct model_handle *h)
 {
 	int place = h->place, lives_on = 0;
@@ -462,6 +464,8 @@ cloak_status model_destroy(struct model *m, struct model_handle *h)
 	if (h->is_new)
 		return CLOAK_OK;
 	met(m, MODEL_DESTROYED);
+	if (model_at(m, place)->kind == MODEL_NOTHING && m->now - h->met >= STAYS_MS)
+		h->is_untraced = 1;
 	while (place >= 0) {
 		struct model_place *p = model_at(m, place);
 
@@ -473,5 +477,7 @@ cloak_status model_destroy(struct model *m, struct model_handle *h)
 			p->kind = MODEL_TOMBSTONE;
 		place = m->options.plant == MODEL_DESTROYS_ONE ? -1 : p->to;
 	}
-	return lives_on ? CLOAK_RENEWED : CLOAK_OK;
+	if (lives_on)
+		return CLOAK_RENEWED;
+	return h->is_untraced ? CLOAK_NOT_FOUND : CLOAK_OK;
 }

@@ -61,6 +61,8 @@ struct model_handle {
 	struct model_change changes[MODEL_NAMES];
 	int idle_changed, is_new, is_dirty, is_gone, is_renewed;
 	int64_t expires, left, as_of; /* what it knows of its life */
+	int64_t met;                  /* when its session was last known to be there */
+	int is_untraced;              /* a destroy has lost the trace of it */
 };
 
 /* Mistakes to make on purpose, to see that they are found. */
