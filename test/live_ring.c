@@ -217,13 +217,16 @@ END_TEST
 START_TEST(server_that_is_silent_fails_only_its_own_sessions)
 {
 	static char ids[IDS][CONTRACT_ID_CHARS + 1];
-	cloak_store *store;
+	cloak_store *store, *late;
 
 	fresh();
 	store = open_rings("abc", NULL, NULL);
 	make_ids(store, ids);
 	redis_server_pause(ring.server[2]);
 	others_go_on(store, ids, 2);
+	late = open_rings("abc", NULL, NULL); /* a process that starts meanwhile */
+	others_go_on(late, ids, 2);
+	cloak_store_close(late);
 	redis_server_resume(ring.server[2]);
 	while (cloak_store_ping(store, &err) != CLOAK_OK)
 		contract_pause();
