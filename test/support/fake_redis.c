@@ -174,9 +174,9 @@ static long number_at(const struct peer *p, size_t *at, char type)
 	return v;
 }
 
-/* The length of the request at the head, its argument count and the first two arguments. 0: not
+/* The length of the request at the head, its argument count and the first of its arguments. 0: not
  * whole; (size_t)-1: no request. */
-static size_t request_at_head(const struct peer *p, long *argc, const char *args[2], size_t lens[2])
+static size_t request_at_head(const struct peer *p, struct fake_args *args)
 {
 	size_t at = 0;
 	long n, i, len;
@@ -192,13 +192,13 @@ static size_t request_at_head(const struct peer *p, long *argc, const char *args
 			return (size_t)-1;
 		if (len < 0 || at + (size_t)len + 2 > p->len)
 			return 0;
-		if (i < 2) {
-			args[i] = p->in + at;
-			lens[i] = (size_t)len;
+		if (i < FAKE_SESSIONS_ARGS) {
+			args->p[i] = p->in + at;
+			args->len[i] = (size_t)len;
 		}
 		at += (size_t)len + 2;
 	}
-	*argc = n;
+	args->count = (size_t)n;
 	return at;
 }
 
@@ -211,17 +211,16 @@ static void drop_request(struct peer *p, size_t len)
 static int do_expect(struct fake_redis *f, int argc)
 {
 	struct peer *p = current(f);
-	const char *args[2];
-	size_t lens[2], len;
-	long n = 0;
+	struct fake_args args;
+	size_t len;
 
 	while (p != NULL) {
-		len = p->len == 0 ? 0 : request_at_head(p, &n, args, lens);
+		len = p->len == 0 ? 0 : request_at_head(p, &args);
 		if (len == (size_t)-1)
 			return 0;
 		if (len > 0) {
 			drop_request(p, len);
-			return argc == 0 || argc == n;
+			return argc == 0 || (size_t)argc == args.count;
 		}
 		if (wait_for(f, p->fd, POLLIN, -1) < 0 || !fill(f, p))
 			return 0;
@@ -307,16 +306,17 @@ static int do_await_close(struct fake_redis *f)
 	return 0;
 }
 
-static int reply_to(struct fake_redis *f, struct peer *p, const char *const args[2],
-		    const size_t lens[2], long argc)
+static int reply_to(struct fake_redis *f, struct peer *p, const struct fake_args *a)
 {
+	const char *const *args = a->p;
+	const size_t *lens = a->len;
 	char head[32], text[1200];
 
 	if (lens[0] == 4 && memcmp(args[0], "TIME", 4) == 0)
 		return send_all(f, p, FAKE_TIME, sizeof FAKE_TIME - 1);
 	if (lens[0] == 4 && memcmp(args[0], "PING", 4) == 0)
 		return send_all(f, p, "+PONG\r\n", 7);
-	if (argc == 2 && lens[0] == 3 && memcmp(args[0], "GET", 3) == 0) {
+	if (a->count == 2 && lens[0] == 3 && memcmp(args[0], "GET", 3) == 0) {
 		if (lens[1] < 1024) {
 			int n = snprintf(text, sizeof text, "$%zu\r\n%.*s\r\n", lens[1],
 					 (int)lens[1], args[1]);
@@ -333,19 +333,42 @@ static int reply_to(struct fake_redis *f, struct peer *p, const char *const args
 /* Answer every whole request of the peer; 0: no more from it. */
 static int serve_peer(struct fake_redis *f, struct peer *p)
 {
-	const char *args[2];
-	size_t lens[2], len;
-	long argc = 0;
+	struct fake_args args;
+	size_t len;
 
 	while (p->len > 0) {
-		len = request_at_head(p, &argc, args, lens);
+		len = request_at_head(p, &args);
 		if (len == 0)
 			return 1;
-		if (len == (size_t)-1 || !reply_to(f, p, args, lens, argc))
+		if (len == (size_t)-1 || !reply_to(f, p, &args))
 			return 0;
 		drop_request(p, len);
 	}
 	return 1;
+}
+
+/* The same with sessions: a turn. A touch that is the last to have come stays. What is counted is
+ * counted before it is answered, so that whoever has the answer finds it counted. */
+static int serve_sessions(struct fake_redis *f, struct peer *p)
+{
+	int requests = 0, held = 0, ok = 1;
+	struct fake_args args;
+	const char *answer;
+	size_t len, answer_len;
+
+	while (ok && !held && p->len > 0 && (len = request_at_head(p, &args)) > 0) {
+		if (len == (size_t)-1)
+			return 0;
+		held = len == p->len && fake_sessions_is_touch(&args);
+		fake_sessions_counts(f->o.sessions, requests == 0 && !held, held);
+		if (held)
+			break;
+		requests++;
+		answer = fake_sessions_answer(f->o.sessions, &args, &answer_len);
+		ok = send_all(f, p, answer, answer_len);
+		drop_request(p, len);
+	}
+	return ok;
 }
 
 /* 0 to bound - 1. Source: Knuth, "The Art of Computer Programming" volume 2, 3.3.4, MMIX */
@@ -376,7 +399,9 @@ static int do_serve(struct fake_redis *f, const struct fake_step *s)
 		p[0] = (struct pollfd){f->wake[0], POLLIN, 0};
 		p[1] = (struct pollfd){f->listener, POLLIN, 0};
 		for (i = 0; i < f->peer_count; i++) {
-			if (f->peers[i].fd >= 0 && !serve_peer(f, &f->peers[i]))
+			if (f->peers[i].fd >= 0 &&
+			    !(s->op == FAKE_OP_SESSIONS ? serve_sessions
+							: serve_peer)(f, &f->peers[i]))
 				hang_up(&f->peers[i]);
 			p[i + 2] = (struct pollfd){f->peers[i].fd, POLLIN, 0};
 		}

@@ -3,6 +3,8 @@
 #ifndef CLOAK_TEST_FAKE_REDIS_H
 #define CLOAK_TEST_FAKE_REDIS_H
 
+#include "fake_sessions.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,7 +36,8 @@ enum {
 	FAKE_OP_SLEEP,
 	FAKE_OP_PAUSE,
 	FAKE_OP_AWAIT_CLOSE,
-	FAKE_OP_SERVE
+	FAKE_OP_SERVE,
+	FAKE_OP_SESSIONS
 };
 
 struct fake_step {
@@ -107,6 +110,12 @@ struct fake_step {
 		FAKE_OP_SERVE, (ms), NULL, (one_in) \
 	}
 
+/* From here to the end accept every connection and keep sessions (fake_options.sessions). */
+#define FAKE_SESSIONS \
+	{ \
+		FAKE_OP_SESSIONS, 0, NULL, 0 \
+	}
+
 /* An answer to TIME: 1700000000.250000 */
 #define FAKE_TIME "*2\r\n$10\r\n1700000000\r\n$6\r\n250000\r\n"
 #define FAKE_TIME_MS INT64_C(1700000000250)
@@ -116,6 +125,7 @@ struct fake_options {
 	int backlog;      /* 0: 16; negative: 0 */
 	const struct fake_step *steps;
 	size_t count;
+	struct fake_sessions *sessions; /* the caller's, for FAKE_SESSIONS */
 };
 
 struct fake_redis;
