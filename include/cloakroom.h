@@ -251,11 +251,28 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_set_uri(cloak_config *config,
  *  @param err     why, on failure; never repeats the key
  *  @return CLOAK_OK; CLOAK_E_INVALID: NULL, no use or an unknown one; CLOAK_E_CONFIG: not a key,
  *          a key of all zeros, a second key to write, a key whose 4-byte id is in the ring
- *          already, more than 32 keys; CLOAK_E_NOMEM
+ *          already, the user key, more than 32 keys; CLOAK_E_NOMEM
  *  @threads any, one at a time   @since 0.1 */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_add_key(cloak_config *config, const void *key,
 							   size_t len, uint32_t use,
 							   cloak_error *err);
+
+/** Set the user key, by which the names of users are hashed before the store sees them.
+ *
+ *  Needed by whatever works on the sessions of a user. It is apart from the keys of the key ring and is
+ *  not rotated with them: under another user key the lists of sessions written so far are not found.
+ *  It must be the same in every process.
+ *
+ *  @param config  the config
+ *  @param key     [copied] 32 raw bytes, or 43 or 44 characters of base64 (either alphabet)
+ *  @param len     bytes at key: 32, 43 or 44
+ *  @param err     why, on failure; never repeats the key
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_CONFIG: not a key, a key of all zeros, a key of
+ *          the key ring, or there is a user key already
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_set_user_key(cloak_config *config,
+								const void *key, size_t len,
+								cloak_error *err);
 
 /** Make a fresh master key: 32 random bytes as 44 characters of base64.
  *

@@ -20,29 +20,34 @@
  * not open. That the raw id goes in, which the store never holds, is why the store and the master
  * key together open nothing.
  *
+ * The user key lies behind the master keys, in the last place of the block.
+ *
  * Readers share a ring without a lock: after the last add nothing in it changes.
  */
 
 #define SUCCESSOR_BYTES CLOAK__ID_BYTES
 #define PREFIX_HASH_BYTES 32
 #define WORD_BYTES 16
-#define LABEL_MAX \
-	(WORD_BYTES + PREFIX_HASH_BYTES + CLOAK__ID_BYTES + CLOAK__HEADER_BYTES + SUCCESSOR_BYTES)
+#define LABEL_MAX (PREFIX_HASH_BYTES + CLOAK__ID_BYTES + CLOAK__HEADER_BYTES + SUCCESSOR_BYTES)
 #define NO_KEY SIZE_MAX
+#define USER_KEY CLOAK__KEYS_MAX /* index */
 
 static const char word_seal[] = "cloakroom-seal-1";
 static const char word_key_id[] = "cloakroom-keyid1";
 
 static_assert(sizeof word_seal - 1 == WORD_BYTES, "16 bytes");
 static_assert(sizeof word_key_id - 1 == WORD_BYTES, "16 bytes");
+static_assert(sizeof CLOAK__USER_ID - 1 == WORD_BYTES, "16 bytes");
+static_assert(sizeof CLOAK__USER_NAME - 1 == WORD_BYTES, "16 bytes");
 static_assert(CLOAK__NONCE_BYTES == crypto_secretbox_NONCEBYTES, "secretbox");
 static_assert(CLOAK__BOX_BYTES == crypto_secretbox_MACBYTES, "secretbox");
 static_assert(CLOAK__KEY_BYTES == crypto_secretbox_KEYBYTES, "secretbox");
 static_assert(CLOAK__TAG_BYTES == CLOAK__HEADER_BYTES + CLOAK__NONCE_BYTES, "tag");
 
 struct cloak__keyring {
-	uint8_t (*keys)[CLOAK__KEY_BYTES]; /* CLOAK__KEYS_MAX of them, from sodium_malloc */
+	uint8_t (*keys)[CLOAK__KEY_BYTES]; /* KEYS_MAX and the user key, from sodium_malloc */
 	size_t count;
+	int has_user;
 	size_t write; /* index, or NO_KEY */
 	uint8_t ids[CLOAK__KEYS_MAX][CLOAK__KEY_ID_BYTES];
 };
@@ -54,7 +59,7 @@ struct cloak__keyring *cloak__keyring_new(void)
 	if (ring == NULL)
 		return NULL;
 	ring->write = NO_KEY;
-	ring->keys = sodium_allocarray(CLOAK__KEYS_MAX, CLOAK__KEY_BYTES);
+	ring->keys = sodium_allocarray(CLOAK__KEYS_MAX + 1, CLOAK__KEY_BYTES);
 	if (ring->keys == NULL) {
 		cloak__free(ring);
 		return NULL;
@@ -79,22 +84,26 @@ struct cloak__keyring *cloak__keyring_copy(const struct cloak__keyring *ring)
 		return NULL;
 	(void)sodium_mprotect_readwrite(copy->keys);
 	memcpy(copy->keys, ring->keys, ring->count * CLOAK__KEY_BYTES);
+	if (ring->has_user)
+		memcpy(copy->keys[USER_KEY], ring->keys[USER_KEY], CLOAK__KEY_BYTES);
 	(void)sodium_mprotect_readonly(copy->keys);
 	memcpy(copy->ids, ring->ids, sizeof copy->ids);
 	copy->count = ring->count;
 	copy->write = ring->write;
+	copy->has_user = ring->has_user;
 	return copy;
 }
 
-/* BLAKE2b-256 with a key. The state holds the key, so it is wiped. */
-static void keyed_hash(uint8_t out[32], const uint8_t key[CLOAK__KEY_BYTES], const uint8_t *p,
-		       size_t len)
+/* BLAKE2b with a key, of a word and what follows it. The state holds the key, so it is wiped. */
+static void keyed_hash(uint8_t *out, size_t out_len, const uint8_t key[CLOAK__KEY_BYTES],
+		       const char *word, const void *p, size_t len)
 {
 	crypto_generichash_state state;
-	int rc = crypto_generichash_init(&state, key, CLOAK__KEY_BYTES, 32);
+	int rc = crypto_generichash_init(&state, key, CLOAK__KEY_BYTES, out_len);
 
+	rc |= crypto_generichash_update(&state, (const uint8_t *)word, WORD_BYTES);
 	rc |= crypto_generichash_update(&state, p, len);
-	rc |= crypto_generichash_final(&state, out, 32);
+	rc |= crypto_generichash_final(&state, out, out_len);
 	sodium_memzero(&state, sizeof state);
 	assert(rc == 0);
 	(void)rc;
@@ -104,7 +113,7 @@ static void key_id_of(const uint8_t key[CLOAK__KEY_BYTES], uint8_t id[CLOAK__KEY
 {
 	uint8_t hash[32];
 
-	keyed_hash(hash, key, (const uint8_t *)word_key_id, WORD_BYTES);
+	keyed_hash(hash, sizeof hash, key, word_key_id, NULL, 0);
 	memcpy(id, hash, CLOAK__KEY_ID_BYTES);
 }
 
@@ -140,31 +149,53 @@ static int read_key(uint8_t out[CLOAK__KEY_BYTES], const char *key, size_t len)
 	return 0;
 }
 
+/* CLOAK_OK and the bytes of a key, or why it is none. */
+static cloak_status take_key(uint8_t raw[CLOAK__KEY_BYTES], const void *key, size_t len,
+			     cloak_error *err)
+{
+	if (!read_key(raw, key, len))
+		return cloak__fail(err, CLOAK_E_CONFIG,
+				   "a key is 32 bytes, or 43 or 44 characters of base64");
+	if (sodium_is_zero(raw, CLOAK__KEY_BYTES))
+		return cloak__fail(err, CLOAK_E_CONFIG, "the key is all zeros");
+	return CLOAK_OK;
+}
+
+static void put_key(struct cloak__keyring *ring, size_t index, const uint8_t raw[CLOAK__KEY_BYTES])
+{
+	(void)sodium_mprotect_readwrite(ring->keys);
+	memcpy(ring->keys[index], raw, CLOAK__KEY_BYTES);
+	(void)sodium_mprotect_readonly(ring->keys);
+}
+
+static int is_user_key(const struct cloak__keyring *ring, const uint8_t raw[CLOAK__KEY_BYTES])
+{
+	return ring->has_user && sodium_memcmp(ring->keys[USER_KEY], raw, CLOAK__KEY_BYTES) == 0;
+}
+
 cloak_status cloak__keyring_add(struct cloak__keyring *ring, const void *key, size_t len, int write,
 				cloak_error *err)
 {
 	uint8_t raw[CLOAK__KEY_BYTES], id[CLOAK__KEY_ID_BYTES];
-	cloak_status status = CLOAK_E_CONFIG;
+	cloak_status status;
 
 	if (ring == NULL || key == NULL)
 		return cloak__fail(err, CLOAK_E_INVALID, "no key given");
-	if (!read_key(raw, key, len)) {
-		cloak__fail(err, status, "a key is 32 bytes, or 43 or 44 characters of base64");
+	status = take_key(raw, key, len, err);
+	if (status != CLOAK_OK)
 		goto out;
-	}
 	key_id_of(raw, id);
-	if (sodium_is_zero(raw, sizeof raw)) {
-		cloak__fail(err, status, "the key is all zeros");
-	} else if (write && ring->write != NO_KEY) {
+	status = CLOAK_E_CONFIG;
+	if (write && ring->write != NO_KEY) {
 		cloak__fail(err, status, "the key ring has a key to write already");
 	} else if (find_key(ring, id) != NO_KEY) {
 		cloak__fail(err, status, "a key of the same key id is in the key ring already");
+	} else if (is_user_key(ring, raw)) {
+		cloak__fail(err, status, "the key is the user key, which must be one of its own");
 	} else if (ring->count == CLOAK__KEYS_MAX) {
 		cloak__fail(err, status, "more than %d keys in the key ring", CLOAK__KEYS_MAX);
 	} else {
-		(void)sodium_mprotect_readwrite(ring->keys);
-		memcpy(ring->keys[ring->count], raw, sizeof raw);
-		(void)sodium_mprotect_readonly(ring->keys);
+		put_key(ring, ring->count, raw);
 		memcpy(ring->ids[ring->count], id, sizeof id);
 		if (write)
 			ring->write = ring->count;
@@ -174,6 +205,43 @@ cloak_status cloak__keyring_add(struct cloak__keyring *ring, const void *key, si
 out:
 	sodium_memzero(raw, sizeof raw);
 	return status;
+}
+
+cloak_status cloak__keyring_set_user_key(struct cloak__keyring *ring, const void *key, size_t len,
+					 cloak_error *err)
+{
+	uint8_t raw[CLOAK__KEY_BYTES];
+	cloak_status status;
+
+	if (ring == NULL || key == NULL)
+		return cloak__fail(err, CLOAK_E_INVALID, "no key given");
+	status = take_key(raw, key, len, err);
+	if (status == CLOAK_OK && ring->has_user)
+		status = cloak__fail(err, CLOAK_E_CONFIG, "there is a user key already");
+	for (size_t i = 0; i < ring->count && status == CLOAK_OK; i++) {
+		if (sodium_memcmp(ring->keys[i], raw, sizeof raw) == 0)
+			status = cloak__fail(err, CLOAK_E_CONFIG,
+					     "the user key must be one of its own, not a key of "
+					     "the key ring");
+	}
+	if (status == CLOAK_OK) {
+		put_key(ring, USER_KEY, raw);
+		ring->has_user = 1;
+	}
+	sodium_memzero(raw, sizeof raw);
+	return status;
+}
+
+int cloak__keyring_has_user_key(const struct cloak__keyring *ring)
+{
+	return ring->has_user;
+}
+
+void cloak__user_hash(const struct cloak__keyring *ring, const char *domain, const void *user,
+		      size_t user_len, uint8_t out[CLOAK__USER_HASH_BYTES])
+{
+	assert(ring->has_user && strlen(domain) == WORD_BYTES);
+	keyed_hash(out, CLOAK__USER_HASH_BYTES, ring->keys[USER_KEY], domain, user, user_len);
 }
 
 int cloak__keyring_can_write(const struct cloak__keyring *ring)
@@ -209,8 +277,6 @@ static void make_subkey(uint8_t subkey[CLOAK__KEY_BYTES], const uint8_t key[CLOA
 {
 	uint8_t label[LABEL_MAX], *p = label;
 
-	memcpy(p, word_seal, WORD_BYTES);
-	p += WORD_BYTES;
 	memcpy(p, prefix_hash, PREFIX_HASH_BYTES);
 	p += PREFIX_HASH_BYTES;
 	memcpy(p, id, CLOAK__ID_BYTES);
@@ -221,7 +287,7 @@ static void make_subkey(uint8_t subkey[CLOAK__KEY_BYTES], const uint8_t key[CLOA
 		memcpy(p, successor, SUCCESSOR_BYTES);
 		p += SUCCESSOR_BYTES;
 	}
-	keyed_hash(subkey, key, label, (size_t)(p - label));
+	keyed_hash(subkey, CLOAK__KEY_BYTES, key, word_seal, label, (size_t)(p - label));
 	sodium_memzero(label, sizeof label);
 }
 

@@ -15,6 +15,10 @@
 #define CLOAK__TAG_BYTES 30   /* header, nonce */
 #define CLOAK__BOX_BYTES 16   /* what secretbox adds: its authenticator, before the ciphertext */
 #define CLOAK__MARK_BYTES 8   /* the first bytes of a nonce */
+#define CLOAK__USER_HASH_BYTES 24
+/* Domains of cloak__user_hash(), 16 bytes of ASCII each. */
+#define CLOAK__USER_ID "cloakroom-user-1"   /* the raw id a user's record is sealed under */
+#define CLOAK__USER_NAME "cloakroom-uname1" /* the raw name it is stored under */
 
 enum {
 	CLOAK__FORMAT_LIVE = 1,
@@ -38,6 +42,12 @@ enum {
  *             header(6) [|| successor(24), formats 2 and 3])
  *   box     = crypto_secretbox_easy(plaintext, nonce, subkey): 16 bytes authenticator, then as
  *             many bytes as the plaintext (XSalsa20-Poly1305)
+ *   user    = BLAKE2b-192(key = user key, domain || the user's bytes), for two domains:
+ *             "cloakroom-user-1" the raw id of the user's record
+ *             "cloakroom-uname1" the raw name it is stored under
+ *
+ * The user key is apart from the master keys: it seals nothing, and is not rotated with them, for what
+ * it names could not be found any more.
  *
  * The quoted words are 16 bytes of ASCII and set one use of a key apart from every other.
  * The plaintext of a live record is the record (record.h); of a forwarder the deterministic
@@ -59,6 +69,14 @@ struct cloak__keyring *cloak__keyring_copy(const struct cloak__keyring *ring);
  * one call has write set. Failures as documented at cloak_config_add_key(). */
 cloak_status cloak__keyring_add(struct cloak__keyring *ring, const void *key, size_t len, int write,
 				cloak_error *err);
+/* Set the user key, in the same forms; once. Failures as documented at cloak_config_set_user_key(). */
+cloak_status cloak__keyring_set_user_key(struct cloak__keyring *ring, const void *key, size_t len,
+					 cloak_error *err);
+int cloak__keyring_has_user_key(const struct cloak__keyring *ring);
+/* What stands for a user where the store sees it, or a part of that: CLOAK__USER_... The ring must have
+ * a user key. */
+void cloak__user_hash(const struct cloak__keyring *ring, const char *domain, const void *user,
+		      size_t user_len, uint8_t out[CLOAK__USER_HASH_BYTES]);
 int cloak__keyring_can_write(const struct cloak__keyring *ring);
 /* 1 if the value (at least a header) is sealed under the key that writes. */
 int cloak__keyring_is_current(const struct cloak__keyring *ring, const uint8_t *value, size_t len);

@@ -596,6 +596,22 @@ START_TEST(add_key_refuses_wrong_arguments)
 }
 END_TEST
 
+START_TEST(set_user_key_takes_one_key_that_is_no_other)
+{
+	uint8_t key[32] = {9};
+
+	ck_assert_int_eq(cloak_config_set_user_key(NULL, key, 32, &err), CLOAK_E_INVALID);
+	ck_assert_int_eq(cloak_config_set_user_key(config, NULL, 32, &err), CLOAK_E_INVALID);
+	ck_assert_int_eq(add_key(9, CLOAK_KEY_WRITE), CLOAK_OK);
+	ck_assert_int_eq(cloak_config_set_user_key(config, key, 32, &err), CLOAK_E_CONFIG);
+	key[0] = 8;
+	ck_assert_int_eq(cloak_config_set_user_key(config, key, 31, &err), CLOAK_E_CONFIG);
+	ck_assert_int_eq(cloak_config_set_user_key(config, key, 32, &err), CLOAK_OK);
+	ck_assert_int_eq(cloak_config_set_user_key(config, key, 32, &err), CLOAK_E_CONFIG);
+	ck_assert_int_eq(add_key(8, CLOAK_KEY_READ), CLOAK_E_CONFIG);
+}
+END_TEST
+
 static void sink(void *user, int32_t level, const char *event, const char *message)
 {
 	(void)level;
@@ -852,6 +868,7 @@ static Suite *make_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, add_key_tells_reading_from_writing);
 	tcase_add_test(tc, add_key_refuses_wrong_arguments);
+	tcase_add_test(tc, set_user_key_takes_one_key_that_is_no_other);
 	tcase_add_test(tc, log_and_clock_are_kept_and_taken_away);
 	tcase_add_test(tc, check_wants_a_uri_and_a_key);
 	tcase_add_test(tc, check_refuses_cookie_options_that_contradict);

@@ -191,6 +191,33 @@ START_TEST(golden_prefixes)
 }
 END_TEST
 
+static void check_user(const struct block *b)
+{
+	uint8_t *key = fixed(b, "key", 32), got[24];
+	struct bytes user = unhex(text_of(b, "user"));
+	struct cloak__keyring *ring = cloak__keyring_new();
+	static const char *const words[] = {"id", "name"};
+	static const char *const domains[] = {CLOAK__USER_ID, CLOAK__USER_NAME};
+
+	ck_assert_int_eq(cloak__keyring_set_user_key(ring, key, 32, NULL), CLOAK_OK);
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t *want = fixed(b, words[i], 24);
+
+		cloak__user_hash(ring, domains[i], user.p, user.len, got);
+		ck_assert_mem_eq(got, want, 24);
+		free(want);
+	}
+	cloak__keyring_free(ring);
+	free(user.p);
+	free(key);
+}
+
+START_TEST(golden_users)
+{
+	each(GOLDEN "users.txt", check_user, 6);
+}
+END_TEST
+
 /* ---- records ---- */
 
 static const char *const types[] = {"", "bytes", "text", "i64", "bool"};
@@ -512,6 +539,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, golden_ids);
 	tcase_add_test(tc, golden_keys);
 	tcase_add_test(tc, golden_prefixes);
+	tcase_add_test(tc, golden_users);
 	tcase_add_test(tc, golden_records);
 	tcase_add_test(tc, golden_envelopes);
 	tcase_add_test(tc, golden_routes);

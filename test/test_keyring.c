@@ -191,6 +191,100 @@ START_TEST(errors_hold_no_key)
 }
 END_TEST
 
+/* ---- the user key ---- */
+
+static cloak_status set_user(struct cloak__keyring *to, uint8_t with)
+{
+	uint8_t key[32];
+
+	fill_key(key, with);
+	return cloak__keyring_set_user_key(to, key, sizeof key, &err);
+}
+
+START_TEST(user_key_is_set_once_and_kept_by_a_copy)
+{
+	struct cloak__keyring *copy;
+	uint8_t a[24], b[24];
+
+	ck_assert_int_eq(cloak__keyring_has_user_key(ring), 0);
+	ck_assert_int_eq(set_user(ring, 9), CLOAK_OK);
+	ck_assert_int_eq(cloak__keyring_has_user_key(ring), 1);
+	ck_assert_int_eq(set_user(ring, 10), CLOAK_E_CONFIG);
+	ck_assert_ptr_nonnull(strstr(err.text, "already"));
+	ck_assert_int_eq(set_user(ring, 9), CLOAK_E_CONFIG);
+	copy = cloak__keyring_copy(ring);
+	cloak__user_hash(ring, CLOAK__USER_ID, "ann", 3, a);
+	cloak__user_hash(copy, CLOAK__USER_ID, "ann", 3, b);
+	ck_assert_mem_eq(a, b, 24);
+	cloak__keyring_free(copy);
+}
+END_TEST
+
+START_TEST(user_key_takes_the_forms_of_a_key_and_no_others)
+{
+	static const char *const good[] = {K42 "A", K42 "A="};
+	static const char *const bad[] = {K42 "B", K42, "", "short", K42 "A=="};
+	uint8_t zero[32] = {0};
+
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		struct cloak__keyring *to = cloak__keyring_new();
+
+		ck_assert_int_eq(cloak__keyring_set_user_key(to, good[i], strlen(good[i]), NULL),
+				 CLOAK_OK);
+		cloak__keyring_free(to);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		ck_assert_int_eq(cloak__keyring_set_user_key(ring, bad[i], strlen(bad[i]), &err),
+				 CLOAK_E_CONFIG);
+		ck_assert_ptr_null(strstr(err.text, "abcdef"));
+	}
+	ck_assert_int_eq(cloak__keyring_set_user_key(ring, zero, 32, NULL), CLOAK_E_CONFIG);
+	ck_assert_int_eq(cloak__keyring_set_user_key(ring, NULL, 32, NULL), CLOAK_E_INVALID);
+	ck_assert_int_eq(cloak__keyring_set_user_key(NULL, zero, 32, NULL), CLOAK_E_INVALID);
+	ck_assert_int_eq(cloak__keyring_has_user_key(ring), 0);
+}
+END_TEST
+
+START_TEST(user_key_is_no_key_of_the_ring)
+{
+	uint8_t key[32];
+
+	ck_assert_int_eq(set_user(ring, 1), CLOAK_E_CONFIG); /* reads */
+	ck_assert_int_eq(set_user(ring, 2), CLOAK_E_CONFIG); /* writes */
+	ck_assert_int_eq(cloak__keyring_has_user_key(ring), 0);
+	ck_assert_int_eq(set_user(ring, 3), CLOAK_OK);
+	fill_key(key, 3);
+	ck_assert_int_eq(cloak__keyring_add(ring, key, 32, 0, &err), CLOAK_E_CONFIG);
+	ck_assert_ptr_nonnull(strstr(err.text, "user key"));
+	/* it opens nothing and seals nothing */
+	fill_key(key, 4);
+	ck_assert_int_eq(cloak__keyring_add(ring, key, 32, 0, &err), CLOAK_OK);
+}
+END_TEST
+
+/* SEC-28: a keyed hash, of the user's name as a whole, apart for each use. */
+START_TEST(user_hash_depends_on_key_domain_and_every_byte)
+{
+	struct cloak__keyring *other = cloak__keyring_new();
+	uint8_t a[24], b[24];
+
+	ck_assert_int_eq(set_user(ring, 9), CLOAK_OK);
+	ck_assert_int_eq(set_user(other, 8), CLOAK_OK);
+	cloak__user_hash(ring, CLOAK__USER_ID, "ann", 3, a);
+	cloak__user_hash(ring, CLOAK__USER_NAME, "ann", 3, b);
+	ck_assert_mem_ne(a, b, 24);
+	cloak__user_hash(other, CLOAK__USER_ID, "ann", 3, b);
+	ck_assert_mem_ne(a, b, 24);
+	cloak__user_hash(ring, CLOAK__USER_ID, "ann", 4, b);
+	ck_assert_mem_ne(a, b, 24);
+	cloak__user_hash(ring, CLOAK__USER_ID, "an", 2, b);
+	ck_assert_mem_ne(a, b, 24);
+	cloak__user_hash(ring, CLOAK__USER_ID, "ann", 3, b);
+	ck_assert_mem_eq(a, b, 24);
+	cloak__keyring_free(other);
+}
+END_TEST
+
 START_TEST(ring_without_a_key_to_write_reads_only)
 {
 	struct cloak__keyring *readers = cloak__keyring_new();
@@ -701,6 +795,10 @@ static void tests_of_keys(TCase *tc)
 	tcase_add_test(tc, second_key_to_write_is_refused_and_not_added);
 	tcase_add_test(tc, ring_holds_32_keys);
 	tcase_add_test(tc, errors_hold_no_key);
+	tcase_add_test(tc, user_key_is_set_once_and_kept_by_a_copy);
+	tcase_add_test(tc, user_key_takes_the_forms_of_a_key_and_no_others);
+	tcase_add_test(tc, user_key_is_no_key_of_the_ring);
+	tcase_add_test(tc, user_hash_depends_on_key_domain_and_every_byte);
 	tcase_add_test(tc, ring_without_a_key_to_write_reads_only);
 	tcase_add_test(tc, new_and_copy_report_out_of_memory);
 	tcase_add_test(tc, free_accepts_null);

@@ -118,6 +118,10 @@ def key_id(master):
     return blake(b"cloakroom-keyid1", key=master)[:4]
 
 
+def user_hash(key, domain, user):
+    return blake(domain + user, size=24, key=key)
+
+
 def prefix_hash(prefix):
     return blake(prefix)
 
@@ -364,6 +368,11 @@ def check_values():
     for block in blocks("prefixes.txt"):
         b = dict(block)
         expect("prefix hash", prefix_hash(unhex(b["prefix"])), unhex(b["hash"]))
+    for block in blocks("users.txt"):
+        b = dict(block)
+        key, user = unhex(b["key"]), unhex(b["user"])
+        expect("user id", user_hash(key, b"cloakroom-user-1", user), unhex(b["id"]))
+        expect("user name", user_hash(key, b"cloakroom-uname1", user), unhex(b["name"]))
 
 
 def check_records():
