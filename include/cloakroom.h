@@ -257,6 +257,51 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_add_key(cloak_config *config,
 							   size_t len, uint32_t use,
 							   cloak_error *err);
 
+/** Add the keys of a key file.
+ *
+ *  One key a line, in base64 of either alphabet; empty lines, and those that begin with #, are passed
+ *  over:
+ *
+ *    seal KEY write      the key to write: new records are sealed under it
+ *    seal KEY            a key to read, any number of them
+ *    user KEY            the user key, at most one
+ *
+ *  The file must be a regular one, owned by this process's user or by root, with no access for others
+ *  and no writing by its group: mode 0400, 0440, 0600 or 0640. Symbolic links are followed. It has at
+ *  most 16 KiB. When anything is wrong no key of it is added.
+ *
+ *  @param config  the config
+ *  @param path    [borrowed] path of the file
+ *  @param err     why, on failure: which line and what; never repeats the path or what the file holds
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_CONFIG: it cannot be read, or who may read or
+ *          write it, a line or a key is wrong as cloak_config_add_key() and
+ *          cloak_config_set_user_key() say; CLOAK_E_NOMEM
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_add_key_file(cloak_config *config,
+								const char *path, cloak_error *err);
+
+/** Add a master key that is made of a passphrase.
+ *
+ *  By Argon2id with 3 passes over 256 MiB, once, here: it takes about half a second and needs that
+ *  memory. A program that starts with each request, as CGI programs do, would pay it each time; let it
+ *  have a key file.
+ *
+ *  @param config      the config
+ *  @param passphrase  [borrowed] any bytes; six words drawn at random are a good one
+ *  @param len         bytes at passphrase, 12..1024
+ *  @param salt        [borrowed] 8..1024 bytes of text: no secret, but this installation's own and the
+ *                     same on every server, such as "sessions of shop.example, 2026"
+ *  @param use         as for cloak_config_add_key()
+ *  @param err         why, on failure; never repeats the passphrase
+ *  @return as cloak_config_add_key(), and CLOAK_E_CONFIG: passphrase or salt is too short or too long;
+ *          CLOAK_E_NOMEM: no 256 MiB
+ *  @threads any, one at a time   @since 0.1
+ *  Source: RFC 9106 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_add_passphrase(cloak_config *config,
+								  const void *passphrase,
+								  size_t len, const char *salt,
+								  uint32_t use, cloak_error *err);
+
 /** Set the user key, by which the names of users are hashed before the store sees them.
  *
  *  Needed by whatever works on the sessions of a user. It is apart from the keys of the key ring and is

@@ -25,6 +25,16 @@ void cloak__free_wiped(void *p, size_t len)
 	cloak__free(p);
 }
 
+void *cloak__locked_new(size_t len)
+{
+	return sodium_malloc(len);
+}
+
+void cloak__locked_free(void *p)
+{
+	sodium_free(p);
+}
+
 int cloak__equal(const void *a, const void *b, size_t len)
 {
 	return len == 0 || sodium_memcmp(a, b, len) == 0;

@@ -10,6 +10,10 @@
 void cloak__wipe(void *p, size_t len);
 /* Wipe and free; p may be NULL. */
 void cloak__free_wiped(void *p, size_t len);
+/* Memory for keys, from libsodium: locked where the system allows it, left out of core dumps, wiped
+ * when freed. NULL: out of memory. */
+void *cloak__locked_new(size_t len);
+void cloak__locked_free(void *p); /* NULL is fine */
 /* 1 if the len bytes are equal, in time that does not depend on where they differ. */
 int cloak__equal(const void *a, const void *b, size_t len);
 

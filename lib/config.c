@@ -86,24 +86,6 @@ cloak_status cloak_config_set(cloak_config *config, const char *name, const char
 	return cloak__settings_set(&config->settings, name, value, err);
 }
 
-cloak_status cloak_config_add_key(cloak_config *config, const void *key, size_t len, uint32_t use,
-				  cloak_error *err)
-{
-	if (config == NULL || key == NULL)
-		return refuse_argument(err, "config or key is NULL");
-	if (use == 0 || (use & ~(CLOAK_KEY_READ | CLOAK_KEY_WRITE)) != 0)
-		return refuse_argument(err, "use is not CLOAK_KEY_READ, CLOAK_KEY_WRITE or both");
-	return cloak__keyring_add(config->ring, key, len, (use & CLOAK_KEY_WRITE) != 0, err);
-}
-
-cloak_status cloak_config_set_user_key(cloak_config *config, const void *key, size_t len,
-				       cloak_error *err)
-{
-	if (config == NULL || key == NULL)
-		return refuse_argument(err, "config or key is NULL");
-	return cloak__keyring_set_user_key(config->ring, key, len, err);
-}
-
 cloak_status cloak_config_set_log(cloak_config *config, cloak_log_fn log, void *user)
 {
 	if (config == NULL)

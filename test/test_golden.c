@@ -1,6 +1,7 @@
 /* T1 unit: golden vectors, in both directions */
 /* SPDX-License-Identifier: MIT */
 #include "../lib/keyring.h"
+#include "../lib/passphrase.h"
 #include "../lib/record.h"
 #include "../lib/router.h"
 
@@ -215,6 +216,28 @@ static void check_user(const struct block *b)
 START_TEST(golden_users)
 {
 	each(GOLDEN "users.txt", check_user, 6);
+}
+END_TEST
+
+static void check_passphrase(const struct block *b)
+{
+	struct bytes passphrase = unhex(text_of(b, "passphrase")), salt = unhex(text_of(b, "salt"));
+	uint8_t *key = fixed(b, "key", 32), got[32];
+
+	salt.p[salt.len] = '\0'; /* hex_bytes leaves room */
+	ck_assert_int_eq(cloak__passphrase_key(passphrase.p, passphrase.len, (const char *)salt.p,
+					       got, NULL),
+			 CLOAK_OK);
+	ck_assert_mem_eq(got, key, 32);
+	free(passphrase.p);
+	free(salt.p);
+	free(key);
+}
+
+/* SEC-27: cost and salt are frozen. */
+START_TEST(golden_passphrases)
+{
+	each(GOLDEN "passphrases.txt", check_passphrase, 3);
 }
 END_TEST
 
@@ -540,6 +563,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, golden_keys);
 	tcase_add_test(tc, golden_prefixes);
 	tcase_add_test(tc, golden_users);
+	tcase_add_test(tc, golden_passphrases);
 	tcase_add_test(tc, golden_records);
 	tcase_add_test(tc, golden_envelopes);
 	tcase_add_test(tc, golden_routes);

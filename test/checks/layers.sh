@@ -57,7 +57,7 @@ END {
 		if (name ~ /^(hiredis\/|hiredis|sds\.h|read\.h)/)
 			home(file, "resp.c", name)
 		else if (name ~ /^sodium/)
-			home(file, "id.c keyring.c buf.c", name)
+			home(file, "id.c keyring.c passphrase.c buf.c", name)
 		else if (name ~ /^openssl\//)
 			home(file, "transport_tls.c tls_context.c tls_words.c", name)
 		if (!(base(name) in path))

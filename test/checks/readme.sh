@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # readme.sh [--update] OPTIONS_PROGRAM: README.md shows the tables of options, metrics and events as
-# the library has them, and examples/minimal.c as it is, between marker comments (--update writes
+# the library has them, examples/minimal.c as it is, and a function of examples/keys.c, between marker comments (--update writes
 # them there); links to files and headings lead somewhere; each `make target` it names exists.
 set -u
 LC_ALL=C
@@ -30,10 +30,15 @@ done
 	cat examples/minimal.c
 	echo '```'
 } >"$tmp/quickstart"
+{
+	echo '```c'
+	sed -n '/^static cloak_status add_keys/,/^}/p' examples/keys.c
+	echo '```'
+} >"$tmp/keys"
 
 # The file with what is between the markers replaced by the generated text.
 awk -v folder="$tmp" '
-/^<!-- (options|metrics|events|quickstart) begin -->$/ {
+/^<!-- (options|metrics|events|quickstart|keys) begin -->$/ {
 	if (inside) broken = 1
 	print
 	part = $2
@@ -43,16 +48,16 @@ awk -v folder="$tmp" '
 	begun[part]++
 	next
 }
-/^<!-- (options|metrics|events|quickstart) end -->$/ {
+/^<!-- (options|metrics|events|quickstart|keys) end -->$/ {
 	if (!inside || $2 != part) broken = 1
 	inside = 0
 }
 !inside { print }
 END {
 	if (broken || inside || begun["options"] != 1 || begun["quickstart"] != 1 ||
-	    begun["metrics"] != 1 || begun["events"] != 1) exit 1
+	    begun["metrics"] != 1 || begun["events"] != 1 || begun["keys"] != 1) exit 1
 }' README.md >"$tmp/README.md" ||
-	{ fail "wants one pair of markers each: <!-- options begin -->, <!-- options end -->, so for metrics, events and quickstart"; exit 1; }
+	{ fail "wants one pair of markers each: <!-- options begin -->, <!-- options end -->, so for metrics, events, quickstart and keys"; exit 1; }
 
 if [ $update -eq 1 ]; then
 	cmp -s "$tmp/README.md" README.md || { cat "$tmp/README.md" >README.md; echo "README.md: updated"; }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Check the golden vectors with an implementation that shares no code with the library.
 
-It is written from the comments of lib/id.h, lib/keyring.h, lib/record.h and lib/router.h and from
+It is written from the comments of lib/id.h, lib/keyring.h, lib/passphrase.h, lib/record.h and lib/router.h and from
 the published specifications: BLAKE2b is Python's own hashlib, everything else is below. XSalsa20 after
 "Extending the Salsa20 nonce" (Bernstein, 2011) and the Salsa20 specification (2005); Poly1305 after
 RFC 8439 section 2.5; secretbox as NaCl defines it; CBOR after RFC 8949. Slow, and not in constant
@@ -375,6 +375,20 @@ def check_values():
         expect("user name", user_hash(key, b"cloakroom-uname1", user), unhex(b["name"]))
 
 
+def check_passphrases():
+    """Argon2id by the package cryptography, where it is installed: 256 MiB are too many for Python."""
+    try:
+        from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+    except ImportError:
+        print("passphrases.txt: not verified, for the Python package cryptography (44 or later) is missing")
+        return
+    for block in blocks("passphrases.txt"):
+        b = dict(block)
+        salt = blake(b"cloakroom-salt-1" + unhex(b["salt"]), size=16)
+        kdf = Argon2id(salt=salt, length=32, iterations=3, lanes=1, memory_cost=256 * 1024)
+        expect("key of a passphrase", kdf.derive(unhex(b["passphrase"])), unhex(b["key"]))
+
+
 def check_records():
     for block in blocks("records.txt"):
         raw = unhex(dict(block)["record"])
@@ -414,6 +428,7 @@ def check_routes():
 
 def main():
     check_values()
+    check_passphrases()
     check_records()
     check_envelopes()
     check_routes()
