@@ -6,7 +6,7 @@
 #include "mem.h"
 #include "owners.h"
 #include "redis_format.h"
-#include "tls_context.h"
+#include "redis_shards.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,25 +28,15 @@
 
 #define TOUCH_WAIT_MS 1000 /* longest wait for room on the lane to send what is not waited for */
 #define BULK_BYTES 65536
-/* The largest max_size that a store can have, sealed. A larger value than one's own is another host's
- * with another max_size: it is refused to who asks for it, and the connection goes on. */
-#define LARGEST_BYTES ((size_t)(64 << 20) + 1024)
-#define LARGE_NAMES 256 /* remembered; a power of 2 */
-#define JOBS 64         /* given to a lane at once */
+#define JOBS 64 /* given to a lane at once */
 
-struct shard {
-	struct cloak__lane **lanes; /* `spread` of them, then the one for bulk */
-};
-
+/* A store with one ring, or two while they change. Nothing in it changes: for another ring there is
+ * another one, which has in common with it what redis_shards.h counts. */
 struct redis {
 	const struct cloak_backend_env *env;
-	struct cloak__clock clock;
 	struct cloak__owners owners;
-	struct shard *shards;           /* as in the environment */
-	struct cloak__tls_context *tls; /* NULL: without */
-	uint32_t spread;
-	struct cloak__redis_format format;
-	_Atomic uint32_t large[LARGE_NAMES]; /* hashes; any may be overwritten at any time */
+	struct cloak__redis_base *base;
+	struct cloak__redis_shard **shards; /* as in the environment; NULL: of no ring any more */
 };
 
 /* A request under way. */
@@ -69,9 +59,10 @@ static void format(const void *user, struct cloak__buf *out, int64_t shard_now_m
 	const struct call *c = user;
 
 	if (c->req->kind == CLOAK_REQ_GET)
-		cloak__redis_format_get(&c->redis->format, out, c->req);
+		cloak__redis_format_get(&c->redis->base->format, out, c->req);
 	else
-		cloak__redis_format_script(&c->redis->format, out, c->req, c->whole, shard_now_ms);
+		cloak__redis_format_script(&c->redis->base->format, out, c->req, c->whole,
+					   shard_now_ms);
 }
 
 /* ---- lanes ---- */
@@ -86,7 +77,7 @@ static uint32_t hash_of(const char *name)
 
 static _Atomic uint32_t *large_slot(struct redis *r, const char *name)
 {
-	return &r->large[hash_of(name) % LARGE_NAMES];
+	return &r->base->large[hash_of(name) % CLOAK__LARGE_NAMES];
 }
 
 static int is_large(struct redis *r, const struct cloak_req *req)
@@ -109,22 +100,22 @@ static void note_size(struct redis *r, const struct cloak_req *req, size_t len)
 
 static struct cloak__lane *lane_at(const struct redis *r, uint32_t number)
 {
-	uint32_t each = r->spread + 1;
+	uint32_t each = r->base->spread + 1;
 
-	return r->shards[number / each].lanes[number % each];
+	return r->shards[number / each]->lanes[number % each];
 }
 
 /* The number of the lane that a request goes to. One under suspicion is used on: what it gives is
  * checked, and what it does not find is asked for once more. */
 static uint32_t choose(struct redis *r, const struct cloak_req *req)
 {
-	uint32_t shard = cloak__owners_shard(&r->owners, req);
-	uint32_t first = shard * (r->spread + 1), bulk = first + r->spread;
-	uint32_t lane = first + hash_of(req->name) % r->spread;
+	uint32_t shard = cloak__owners_shard(&r->owners, req), spread = r->base->spread;
+	uint32_t first = shard * (spread + 1), bulk = first + spread;
+	uint32_t lane = first + hash_of(req->name) % spread;
 
 	/* The one for bulk may be busy for long: another of the usual ones, if there is one. */
 	if ((req->flags & CLOAK_REQ_FRESH) && req->origin.lane != bulk)
-		return r->spread > 1 ? first + (req->origin.lane - first + 1) % r->spread : bulk;
+		return spread > 1 ? first + (req->origin.lane - first + 1) % spread : bulk;
 	if (req->flags & CLOAK_REQ_FRESH)
 		return lane;
 	return (req->flags & CLOAK_REQ_CONFIRM) || is_large(r, req) ? bulk : lane;
@@ -175,7 +166,7 @@ static void settle(struct redis *r, struct call *c)
 	/* Refused as late while there is time left: what was known of the shard's time is wrong, for a
 	 * clock has leapt or TIME was answered late. Nothing was stored, so once more, by a fresh one. */
 	if (!is_get && st == CLOAK_E_TIMEOUT && c->command.status == CLOAK_OK && !c->retimed &&
-	    cloak__clock_mono_ms(&r->clock) < req->deadline_ms) {
+	    cloak__clock_mono_ms(&r->base->clock) < req->deadline_ms) {
 		cloak__lane_forget_time(c->lane, req->origin.life);
 		c->retimed = c->due = 1;
 	}
@@ -319,7 +310,7 @@ static void begin(struct redis *r, struct call *c, struct cloak_req *req)
 static void forget(struct redis *r, struct cloak_req *req)
 {
 	struct call c;
-	int64_t soon = cloak__clock_mono_ms(&r->clock) + TOUCH_WAIT_MS;
+	int64_t soon = cloak__clock_mono_ms(&r->base->clock) + TOUCH_WAIT_MS;
 	struct cloak__job job = {.replies = 1, .format = format, .user = &c};
 
 	if (cloak__owners_is_lost(&r->owners, req))
@@ -394,16 +385,23 @@ static void redis_judge(void *state, struct cloak_origin origin, int guilty)
 static int redis_metrics_at(void *state, size_t index, struct cloak_lane_metrics *out)
 {
 	const struct redis *r = state;
-	size_t each = r->spread + 1;
+	size_t each = r->base->spread + 1, shard = 0;
 
-	if (index >= r->env->shard_count * each)
-		return 0;
-	snprintf(out->shard, sizeof out->shard, "%s", r->env->shards[index / each].name);
-	if (index % each == r->spread)
+	for (;; shard++) {
+		if (shard >= r->env->shard_count)
+			return 0;
+		if (!r->shards[shard])
+			continue;
+		if (index < each)
+			break;
+		index -= each;
+	}
+	snprintf(out->shard, sizeof out->shard, "%s", r->env->shards[shard].name);
+	if (index == r->base->spread)
 		snprintf(out->lane, sizeof out->lane, "bulk");
 	else
-		snprintf(out->lane, sizeof out->lane, "%zu", index % each);
-	cloak__lane_metrics_read(cloak__lane_metrics(lane_at(r, (uint32_t)index)), out);
+		snprintf(out->lane, sizeof out->lane, "%zu", index);
+	cloak__lane_metrics_read(cloak__lane_metrics(r->shards[shard]->lanes[index]), out);
 	return 1;
 }
 
@@ -412,110 +410,77 @@ static int redis_metrics_at(void *state, size_t index, struct cloak_lane_metrics
 static void redis_close(void *state)
 {
 	struct redis *r = state;
-	size_t i;
-	uint32_t k;
 
 	if (!r)
 		return;
-	for (i = 0; r->shards && i < r->env->shard_count; i++) {
-		for (k = 0; r->shards[i].lanes && k < r->spread + 1; k++)
-			cloak__lane_free(r->shards[i].lanes[k]);
-		cloak__free(r->shards[i].lanes);
-	}
+	for (size_t i = 0; r->shards && i < r->env->shard_count; i++)
+		cloak__redis_shard_unref(r->shards[i]);
 	cloak__free(r->shards);
-	cloak__tls_context_free(r->tls); /* after its connections */
-	cloak__redis_format_free(&r->format);
+	cloak__redis_base_unref(r->base);
 	cloak__free(r);
 }
 
-/* The environment's clock, as the layers below take it. */
-static int64_t env_clock(void *user, int32_t which)
+/* The shard at an index: the one that another state has open, or a new one. */
+static cloak_status open_shard(struct redis *r, const struct redis *before, size_t index,
+			       cloak_error *err)
 {
-	const struct cloak_backend_env *env = user;
+	const struct cloak_shard *where = &r->env->shards[index];
+	struct cloak__redis_shard *known =
+		before && index < before->env->shard_count ? before->shards[index] : NULL;
 
-	return env->now_ms(env, which);
+	if (!where->weight && !where->other_weight)
+		return CLOAK_OK;
+	if (!known || !cloak__redis_shard_is_at(known, where))
+		return cloak__redis_shard_new(r->base, where, &r->shards[index], err);
+	cloak__redis_shard_ref(known);
+	r->shards[index] = known;
+	return CLOAK_OK;
 }
 
-static cloak_status open_tls(struct redis *r, cloak_error *err)
+/* Consumes a reference to the base. before: NULL for the first state. */
+static cloak_status open_with(const struct cloak_backend_env *env, struct cloak__redis_base *base,
+			      const struct redis *before, void **out, cloak_error *err)
 {
-	struct cloak__tls_options o = {.ca_file = r->env->tls_ca_file,
-				       .cert_file = r->env->tls_cert_file,
-				       .key_file = r->env->tls_key_file,
-				       .insecure = r->env->tls_insecure};
-
-	return cloak__tls_context_new(&o, &r->tls, err);
-}
-
-/* Make a shard's lanes; nothing connects yet. */
-static cloak_status open_shard(struct redis *r, size_t index, cloak_error *err)
-{
-	const struct cloak_backend_env *env = r->env;
-	const struct cloak_shard *s = &env->shards[index];
-	struct cloak__lane_options o = {
-		.addr = {.path = s->path, .host = s->host, .port = s->port},
-		.conn = {.username = env->username,
-			 .password = env->password,
-			 .client_name = env->client_name,
-			 .db = env->db,
-			 .max_reply = LARGEST_BYTES + 4096,
-			 .max_request = (size_t)env->max_size + 4096,
-			 .replicas = env->replicas,
-			 .replicas_timeout_ms = env->replicas_timeout_ms},
-		.log = {.fn = env->log, .user = env->log_user},
-		.clock = &r->clock,
-		.connect_timeout_ms = env->connect_timeout_ms,
-		.stall_ms = 2 * env->timeout_ms,
-	};
+	struct redis *r = cloak__calloc(1, sizeof *r);
 	cloak_status st = CLOAK_OK;
 
-	o.addr.tls = r->tls;
-	o.addr.tls_name = env->tls_server_name;
-	r->shards[index].lanes = cloak__calloc(r->spread + 1, sizeof *r->shards[index].lanes);
-	if (!r->shards[index].lanes)
+	if (!r) {
+		cloak__redis_base_unref(base);
 		return cloak__fail_nomem(err);
-	for (uint32_t i = 0; i < r->spread + 1 && st == CLOAK_OK; i++)
-		st = cloak__lane_new(&o, &r->shards[index].lanes[i], err);
+	}
+	r->env = env;
+	r->base = base;
+	cloak__owners_init(&r->owners, env);
+	r->shards = cloak__calloc(env->shard_count, sizeof *r->shards);
+	if (!r->shards)
+		st = cloak__fail_nomem(err);
+	for (size_t i = 0; i < env->shard_count && st == CLOAK_OK; i++)
+		st = open_shard(r, before, i, err);
+	if (st == CLOAK_OK)
+		*out = r;
+	else
+		redis_close(r);
 	return st;
 }
 
-static cloak_status open_with(const struct cloak_backend_env *env, int has_tls, void **out,
-			      cloak_error *err)
+static cloak_status open_first(const struct cloak_backend_env *env, int has_tls, void **out,
+			       cloak_error *err)
 {
-	struct redis *r;
-	cloak_status st = CLOAK_OK;
+	struct cloak__redis_base *base;
+	cloak_status st = cloak__redis_base_new(env, has_tls, &base, err);
 
 	*out = NULL;
-	r = cloak__calloc(1, sizeof *r);
-	if (!r)
-		return cloak__fail_nomem(err);
-	r->env = env;
-	r->clock.fn = env_clock;
-	memcpy(&r->clock.user, &env, sizeof env); /* the hook's user word is not const */
-	r->spread = (uint32_t)env->lanes;
-	cloak__owners_init(&r->owners, env);
-	r->shards = cloak__calloc(env->shard_count, sizeof *r->shards);
-	if (!r->shards || cloak__redis_format_init(&r->format, env->prefix, &r->clock) != CLOAK_OK)
-		st = cloak__fail_nomem(err);
-	else if (has_tls)
-		st = open_tls(r, err);
-	for (size_t i = 0; i < env->shard_count && st == CLOAK_OK; i++)
-		st = open_shard(r, i, err);
-	if (st != CLOAK_OK) {
-		redis_close(r);
-		return st;
-	}
-	*out = r;
-	return CLOAK_OK;
+	return st == CLOAK_OK ? open_with(env, base, NULL, out, err) : st;
 }
 
 static cloak_status redis_open(const struct cloak_backend_env *env, void **out, cloak_error *err)
 {
-	return open_with(env, 0, out, err);
+	return open_first(env, 0, out, err);
 }
 
 static cloak_status rediss_open(const struct cloak_backend_env *env, void **out, cloak_error *err)
 {
-	return open_with(env, 1, out, err);
+	return open_first(env, 1, out, err);
 }
 
 #define REDIS_BACKEND(name, open_it) \
