@@ -445,6 +445,31 @@ CLOAK_API void cloak_store_close(cloak_store *store);
  *  @blocks up to `timeout`   @threads any   @since 0.1 */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_store_ping(cloak_store *store, cloak_error *err);
 
+/** Give an open store other keys or another ring, while other threads use it.
+ *
+ *  Calls that begin afterwards work with the new ones; calls under way end with those they began with.
+ *  No call waits for it, and when it fails the store is as it was. Make the config as for
+ *  cloak_store_open(), whole: it replaces what the store had, it is not added to that.
+ *
+ *  What may differ are the keys, and where the servers are: the servers of the URI, their names, weights and
+ *  addresses, and the options `next`, `previous` and `lost`. Servers whose name and address stay keep their
+ *  connections; those of one that goes are closed when the last call under way has ended. A ring
+ *  changes by the steps of README.md, "Several servers": here too the new ring comes as `next` first,
+ *  and then the two change places. The user key may be added, but not changed. Any other option that
+ *  differs is refused. The log sink and the clock stay those the store was opened with.
+ *
+ *  @param store   the store
+ *  @param config  [copied] as a whole
+ *  @param err     why, on failure; names the option that cannot be changed
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_CONFIG: as cloak_store_open(), or what differs
+ *          cannot be changed, or not in this step; CLOAK_E_UNAVAILABLE: calls are under way in 255 earlier
+ *          configurations; CLOAK_E_CLOSED; CLOAK_E_UNSUPPORTED: not with this storage;
+ *          CLOAK_E_NOMEM
+ *  @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_store_reconfigure(cloak_store *store,
+							      const cloak_config *config,
+							      cloak_error *err);
+
 /** Write what the store has counted since it was opened, as text for Prometheus.
  *
  *  Calls by operation and status, how long they took, retries, conflicts, security events, and for

@@ -6,6 +6,7 @@
 #include "report.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /*
@@ -31,7 +32,8 @@ struct entry {
 };
 
 struct memory {
-	const struct cloak_backend_env *env;
+	struct cloak_backend_env env; /* its shards are not looked at */
+	_Atomic uint32_t states;      /* that were opened and not closed: all are this one */
 	pthread_mutex_t lock;
 	struct entry **buckets;
 	size_t bucket_count, entry_count, sweep; /* bucket_count: a power of two */
@@ -143,7 +145,7 @@ static cloak_status store_locked(struct memory *m, struct entry **link, struct c
 	int64_t more = (int64_t)len - (e ? (int64_t)e->len : -ENTRY_COST);
 	uint8_t *copy;
 
-	if (bounded && more > 0 && m->used + more > m->env->memory_limit)
+	if (bounded && more > 0 && m->used + more > m->env.memory_limit)
 		return refuse(req, CLOAK_E_SERVER, "memory_limit is reached (OOM)");
 	copy = cloak__malloc(len);
 	if (copy && !e) {
@@ -179,7 +181,7 @@ static cloak_status get_locked(struct memory *m, struct cloak_req *req, int64_t 
 	if (!e)
 		return CLOAK_NOT_FOUND;
 	req->ttl_left_ms = e->expires_ms - now;
-	return give(req, m->env, e->val, e->len, CLOAK_OK);
+	return give(req, &m->env, e->val, e->len, CLOAK_OK);
 }
 
 static cloak_status put_locked(struct memory *m, struct cloak_req *req, int64_t now)
@@ -188,9 +190,9 @@ static cloak_status put_locked(struct memory *m, struct cloak_req *req, int64_t 
 	struct entry *e = *link;
 
 	if (req->cond == CLOAK_COND_ABSENT && e)
-		return give(req, m->env, e->val, e->len, CLOAK_CONFLICT);
+		return give(req, &m->env, e->val, e->len, CLOAK_CONFLICT);
 	if (req->cond == CLOAK_COND_ABSENT &&
-	    m->env->now_ms(m->env, CLOAK_CLOCK_MONO) > req->deadline_ms)
+	    m->env.now_ms(&m->env, CLOAK_CLOCK_MONO) > req->deadline_ms)
 		return refuse(req, CLOAK_E_TIMEOUT, "the call's deadline has passed");
 	if (req->cond == CLOAK_COND_TAG) {
 		if (!e)
@@ -200,7 +202,7 @@ static cloak_status put_locked(struct memory *m, struct cloak_req *req, int64_t 
 			return CLOAK_OK;
 		}
 		if (e->val[0] != 1 || !has_tag(e, req->tag))
-			return give(req, m->env, e->val, e->len, CLOAK_CONFLICT);
+			return give(req, &m->env, e->val, e->len, CLOAK_CONFLICT);
 	}
 	return store_locked(m, link, req, req->val, req->val_len, now + req->ttl_ms, 1);
 }
@@ -245,7 +247,7 @@ static cloak_status end_locked(struct memory *m, struct cloak_req *req, int64_t 
 		memcpy(answer + 1, successor, CLOAK_SUCCESSOR_BYTES);
 		len += CLOAK_SUCCESSOR_BYTES;
 	}
-	st = give(req, m->env, answer, len, CLOAK_OK);
+	st = give(req, &m->env, answer, len, CLOAK_OK);
 	if (st != CLOAK_OK)
 		return st;
 	if (answer[0] == 3 && len == 1 &&
@@ -262,7 +264,7 @@ static cloak_status end_locked(struct memory *m, struct cloak_req *req, int64_t 
 
 static void serve(struct memory *m, struct cloak_req *req)
 {
-	int64_t now = m->env->now_ms(m->env, CLOAK_CLOCK_WALL);
+	int64_t now = m->env.now_ms(&m->env, CLOAK_CLOCK_WALL);
 	cloak_status st = CLOAK_OK;
 
 	req->applied = CLOAK_APPLIED_NO;
@@ -293,7 +295,7 @@ static void serve(struct memory *m, struct cloak_req *req)
 	pthread_mutex_unlock(&m->lock);
 	req->shard_now_ms = now;
 	if (st < 0 && req->out) {
-		m->env->free(req->out);
+		m->env.free(req->out);
 		req->out = NULL;
 		req->out_len = 0;
 	}
@@ -336,7 +338,7 @@ static void memory_close(void *state)
 {
 	struct memory *m = state;
 
-	if (!m)
+	if (!m || atomic_fetch_sub(&m->states, 1) != 1)
 		return;
 	for (size_t i = 0; m->buckets && i < m->bucket_count; i++) {
 		while (m->buckets[i]) {
@@ -358,7 +360,8 @@ static cloak_status memory_open(const struct cloak_backend_env *env, void **out,
 	m = cloak__calloc(1, sizeof *m);
 	if (!m)
 		return cloak__fail_nomem(err);
-	m->env = env;
+	m->env = *env;
+	atomic_init(&m->states, 1);
 	m->bucket_count = BUCKETS_MIN;
 	m->buckets = cloak__calloc(m->bucket_count, sizeof *m->buckets);
 	if (!m->buckets || pthread_mutex_init(&m->lock, NULL) != 0) {
@@ -370,11 +373,24 @@ static cloak_status memory_open(const struct cloak_backend_env *env, void **out,
 	return CLOAK_OK;
 }
 
+static cloak_status memory_reopen(void *state, const struct cloak_backend_env *env, void **out,
+				  cloak_error *err)
+{
+	struct memory *m = state;
+
+	(void)env;
+	(void)err;
+	atomic_fetch_add(&m->states, 1);
+	*out = m;
+	return CLOAK_OK;
+}
+
 const struct cloak_backend cloak__backend_memory = {
 	.size = sizeof(struct cloak_backend),
 	.scheme = "memory",
 	.capabilities = CLOAK_BACKEND_CAP_BLOCKING,
 	.open = memory_open,
+	.reopen = memory_reopen,
 	.close = memory_close,
 	.submit = memory_submit,
 	.wait = memory_wait,

@@ -201,6 +201,7 @@ static void prepare(struct redis *r, struct call *c)
 {
 	struct cloak_req *req = c->req;
 
+	req->shard = cloak__owners_shard(&r->owners, req) + 1;
 	req->origin.lane = choose(r, req);
 	c->lane = lane_at(r, req->origin.lane);
 	c->turn = turn_of(c->lane);
@@ -483,13 +484,23 @@ static cloak_status rediss_open(const struct cloak_backend_env *env, void **out,
 	return open_first(env, 1, out, err);
 }
 
+static cloak_status redis_reopen(void *state, const struct cloak_backend_env *env, void **out,
+				 cloak_error *err)
+{
+	struct redis *before = state;
+
+	*out = NULL;
+	cloak__redis_base_ref(before->base);
+	return open_with(env, before->base, before, out, err);
+}
+
 #define REDIS_BACKEND(name, open_it) \
 	{ \
 		.size = sizeof(struct cloak_backend), .scheme = (name), \
 		.capabilities = CLOAK_BACKEND_CAP_BLOCKING, .open = (open_it), \
-		.close = redis_close, .submit = redis_submit, .wait = redis_wait, \
-		.cancel = redis_cancel, .suspect = redis_suspect, .judge = redis_judge, \
-		.metrics_at = redis_metrics_at, \
+		.reopen = redis_reopen, .close = redis_close, .submit = redis_submit, \
+		.wait = redis_wait, .cancel = redis_cancel, .suspect = redis_suspect, \
+		.judge = redis_judge, .metrics_at = redis_metrics_at, \
 	}
 
 const struct cloak_backend cloak__backend_redis = REDIS_BACKEND("redis", redis_open);

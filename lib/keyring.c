@@ -237,6 +237,12 @@ int cloak__keyring_has_user_key(const struct cloak__keyring *ring)
 	return ring->has_user;
 }
 
+int cloak__keyring_may_follow(const struct cloak__keyring *before,
+			      const struct cloak__keyring *after)
+{
+	return !before->has_user || is_user_key(after, before->keys[USER_KEY]);
+}
+
 void cloak__user_hash(const struct cloak__keyring *ring, const char *domain, const void *user,
 		      size_t user_len, uint8_t out[CLOAK__USER_HASH_BYTES])
 {

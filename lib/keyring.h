@@ -73,6 +73,9 @@ cloak_status cloak__keyring_add(struct cloak__keyring *ring, const void *key, si
 cloak_status cloak__keyring_set_user_key(struct cloak__keyring *ring, const void *key, size_t len,
 					 cloak_error *err);
 int cloak__keyring_has_user_key(const struct cloak__keyring *ring);
+/* 1 if a store may go from the one ring to the other: the user key, if there is one, has stayed. */
+int cloak__keyring_may_follow(const struct cloak__keyring *before,
+			      const struct cloak__keyring *after);
 /* What stands for a user where the store sees it, or a part of that: CLOAK__USER_... The ring must have
  * a user key. */
 void cloak__user_hash(const struct cloak__keyring *ring, const char *domain, const void *user,

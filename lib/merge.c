@@ -117,8 +117,8 @@ cloak_status cloak__merge_take(struct cloak__op *op)
 	op->req.out = NULL;
 	op->req.out_len = 0;
 	memcpy(m->tag, m->value, sizeof m->tag);
-	st = cloak__open(op->store->config->ring, op->store->prefix_hash, op->at.id, m->value,
-			 m->value_len, &plaintext, &len, &op->error);
+	st = cloak__open(op->view->ring, op->store->prefix_hash, op->at.id, m->value, m->value_len,
+			 &plaintext, &len, &op->error);
 	if (st == CLOAK_OK)
 		st = cloak__record_decode(&m->record, plaintext, len, &op->error);
 	if (st == CLOAK_E_CRYPTO || st == CLOAK_E_CORRUPT || st == CLOAK_E_UNSUPPORTED)

@@ -325,10 +325,10 @@ void cloak__metrics_put(const struct cloak__metrics_source *from, struct cloak__
 
 /* ---- the call ---- */
 
-static cloak_status put_store(cloak_store *store, struct cloak__buf *text)
+static cloak_status put_store(const struct cloak__view *view, struct cloak__buf *text)
 {
-	const struct cloak__metrics_source from = {&store->metrics, store->backend,
-						   store->backend_state};
+	const struct cloak__metrics_source from = {&view->store->metrics, view->store->backend,
+						   view->backend_state};
 
 	cloak__metrics_put(&from, text);
 	return text->failed ? CLOAK_E_NOMEM : CLOAK_OK;
@@ -337,6 +337,7 @@ static cloak_status put_store(cloak_store *store, struct cloak__buf *text)
 cloak_status cloak_store_metrics(cloak_store *store, char *out, size_t *len)
 {
 	struct cloak__buf text;
+	struct cloak__view *view;
 	size_t cap = len ? *len : 0;
 	cloak_status st;
 
@@ -344,14 +345,12 @@ cloak_status cloak_store_metrics(cloak_store *store, char *out, size_t *len)
 		*len = 0;
 	if (!store || !len || (!out && cap))
 		return CLOAK_E_INVALID;
-	st = cloak__store_enter(store, NULL);
+	st = cloak__store_enter(store, &view, NULL);
 	if (st != CLOAK_OK)
 		return st;
-	cloak__store_ref(store);
 	cloak__buf_init(&text, TEXT_MAX, 0);
-	st = put_store(store, &text);
-	cloak__store_leave(store);
-	cloak__store_unref(store);
+	st = put_store(view, &text);
+	cloak__view_leave(view);
 	if (st == CLOAK_OK && text.len >= cap) {
 		/* it may have grown when the caller comes back */
 		*len = (text.len / ROUND_UP + 2) * ROUND_UP;

@@ -63,12 +63,13 @@ static size_t step_all(struct cloak__op *const *ops, size_t count, struct cloak_
 
 static void drive(struct cloak__op *const *ops, size_t count, struct cloak_req **reqs)
 {
-	struct cloak_store *store = ops[0]->store;
+	const struct cloak_backend *backend = ops[0]->store->backend;
+	void *state = ops[0]->view->backend_state;
 	size_t waiting;
 
 	while ((waiting = step_all(ops, count, reqs)) > 0) {
-		store->backend->submit(store->backend_state, reqs, waiting);
-		store->backend->wait(store->backend_state, reqs, waiting);
+		backend->submit(state, reqs, waiting);
+		backend->wait(state, reqs, waiting);
 	}
 }
 
@@ -77,14 +78,16 @@ cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak
 {
 	struct cloak_store *store = ops[0]->store;
 	struct cloak_req *one, **reqs = &one;
-	cloak_status st = cloak__store_enter(store, err);
+	struct cloak__view *view;
+	cloak_status st = cloak__store_enter(store, &view, err);
 	int64_t now_ns;
 	size_t i;
 	int has_failed = 0;
 
 	if (st != CLOAK_OK)
 		return st;
-	cloak__store_ref(store); /* a close meanwhile must not free it under this call */
+	for (i = 0; i < count; i++)
+		ops[i]->view = view;
 	if (count > 1) {
 		reqs = cloak__calloc(count, sizeof *reqs);
 		if (!reqs)
@@ -106,8 +109,7 @@ cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak
 	}
 	if (reqs != &one)
 		cloak__free(reqs);
-	cloak__store_leave(store);
-	cloak__store_unref(store);
+	cloak__view_leave(view); /* the store may go with it */
 	return st;
 }
 
@@ -212,7 +214,7 @@ void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms)
 	touch.deadline_ms = op->deadline_ms;
 	touch.shard = s->shard;
 	touch.done = NULL;
-	store->backend->submit(store->backend_state, &reqs, 1);
+	store->backend->submit(op->view->backend_state, &reqs, 1);
 	cloak__count(&store->metrics.touches, 1);
 	cloak__session_alive(s, shard_now_ms, ttl);
 	s->met_ms = met_ms; /* nobody hears whether it was there */

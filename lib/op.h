@@ -10,6 +10,7 @@
 
 struct cloak__merge;
 struct cloak__renewal;
+struct cloak__view;
 struct cloak_session;
 struct cloak_store;
 
@@ -39,6 +40,7 @@ struct cloak__op {
 	cloak_status (*step)(struct cloak__op *op);
 	enum cloak__call call; /* what it is counted as */
 	struct cloak_store *store;
+	struct cloak__view *view;      /* the keys and rings it began under, and ends under */
 	struct cloak_session *session; /* NULL: an operation on the store */
 	int state;
 	uint32_t flags;

@@ -29,7 +29,7 @@ static void judge(struct cloak__op *op, int guilty)
 {
 	struct cloak_store *store = op->store;
 
-	store->backend->judge(store->backend_state, op->suspect, guilty);
+	store->backend->judge(op->view->backend_state, op->suspect, guilty);
 	op->is_suspecting = 0;
 }
 
@@ -45,8 +45,8 @@ static cloak_status second_read(struct cloak__op *op, cloak_status st)
 		if (same)
 			return cloak__op_verdict(op, st);
 		/* nor is the second to be trusted */
-		store->backend->suspect(store->backend_state, op->req.origin);
-		store->backend->judge(store->backend_state, op->req.origin, 1);
+		store->backend->suspect(op->view->backend_state, op->req.origin);
+		store->backend->judge(op->view->backend_state, op->req.origin, 1);
 		return cloak__fail(
 			&op->error, CLOAK_E_PROTOCOL,
 			"two reads of one session gave different bytes, none of which open");
@@ -59,7 +59,7 @@ static cloak_status second_read(struct cloak__op *op, cloak_status st)
 	}
 	op->suspect = op->req.origin;
 	op->is_suspecting = 1;
-	store->backend->suspect(store->backend_state, op->suspect);
+	store->backend->suspect(op->view->backend_state, op->suspect);
 	cloak__op_request(op, CLOAK_REQ_GET, op->at.name);
 	op->req.flags = CLOAK_REQ_FRESH;
 	return CLOAK__PENDING;
@@ -103,8 +103,7 @@ static cloak_status loaded(struct cloak__op *op, uint8_t *plaintext, size_t plai
 	struct cloak_session *s = op->session;
 	int64_t now = op->req.shard_now_ms, ttl;
 	int64_t left = op->req.ttl_left_ms;
-	int current =
-		cloak__keyring_is_current(op->store->config->ring, op->req.out, op->req.out_len);
+	int current = cloak__keyring_is_current(op->view->ring, op->req.out, op->req.out_len);
 	uint8_t *value = op->req.out;
 	cloak_status st;
 
@@ -162,7 +161,7 @@ static cloak_status examine(struct cloak__op *op)
 		cloak__op_log(op, CLOAK__EVENT_DESTROYED_ID, "was destroyed");
 		return CLOAK_NOT_FOUND;
 	}
-	st = cloak__open(op->store->config->ring, op->store->prefix_hash, op->at.id, op->req.out,
+	st = cloak__open(op->view->ring, op->store->prefix_hash, op->at.id, op->req.out,
 			 op->req.out_len, &plaintext, &plaintext_len, &op->error);
 	if (st == CLOAK_E_CORRUPT || st == CLOAK_E_CRYPTO || st == CLOAK_E_UNSUPPORTED)
 		return second_read(op, st);

@@ -158,9 +158,9 @@ static cloak_status write_way(struct cloak__op *op)
 
 	memcpy(r->tag, op->sealed.data, sizeof r->tag);
 	if (r->way.len == 0)
-		st = cloak__forwarder_seal(op->store->config->ring, op->store->prefix_hash,
-					   op->at.id, is_for_privilege(r) ? NULL : r->to.id,
-					   r->until_ms, &r->way, &op->error);
+		st = cloak__forwarder_seal(op->view->ring, op->store->prefix_hash, op->at.id,
+					   is_for_privilege(r) ? NULL : r->to.id, r->until_ms,
+					   &r->way, &op->error);
 	if (st != CLOAK_OK)
 		return st;
 	r->step = GOT_WAY;
@@ -427,6 +427,7 @@ static cloak_status got_time(struct cloak__op *op)
 
 	if (op->req.status < 0)
 		return cloak__op_may_retry(op) ? cloak__op_again(op) : cloak__op_fail(op);
+	r->to.shard = op->req.shard;
 	r->now_ms = op->req.shard_now_ms;
 	r->as_of_ms = cloak__store_mono_ms(op->store);
 	return write_new(op);

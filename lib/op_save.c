@@ -151,6 +151,7 @@ static cloak_status got_time(struct cloak__op *op)
 	int64_t now = op->req.shard_now_ms, ttl;
 	cloak_status st;
 
+	op->at.shard = op->req.shard; /* it stays there, whatever becomes of the ring */
 	if (s->is_new) {
 		set_times(op, now);
 		st = cloak__op_encode(op);

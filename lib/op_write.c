@@ -29,7 +29,7 @@ cloak_status cloak__op_encode(struct cloak__op *op)
 	if (op->plaintext.max ==
 	    0) { /* a first save comes twice, before and after it knows the time */
 		cloak__buf_init(&op->plaintext, max, 1);
-		cloak__buf_init(&op->sealed, (size_t)op->store->env.max_size, 0);
+		cloak__buf_init(&op->sealed, (size_t)op->view->env.max_size, 0);
 	}
 	cloak__buf_reset(&op->plaintext);
 	if (!op->theirs) {
@@ -62,13 +62,14 @@ cloak_status cloak__op_put(struct cloak__op *op, const struct cloak__place *plac
 	if (!cloak__buf_reserve(&op->sealed,
 				op->plaintext.len + CLOAK__TAG_BYTES + CLOAK__BOX_BYTES))
 		return cloak__fail_nomem(&op->error);
-	st = cloak__seal(op->store->config->ring, op->store->prefix_hash, place->id,
-			 CLOAK__FORMAT_LIVE, NULL, NULL, op->plaintext.data, op->plaintext.len,
-			 &op->sealed, &op->error);
+	st = cloak__seal(op->view->ring, op->store->prefix_hash, place->id, CLOAK__FORMAT_LIVE,
+			 NULL, NULL, op->plaintext.data, op->plaintext.len, &op->sealed,
+			 &op->error);
 	if (st != CLOAK_OK)
 		return st;
 	op->ttl_ms = ttl_ms;
 	cloak__op_request(op, CLOAK_REQ_PUT, place->name);
+	op->req.shard = place->shard;
 	op->req.cond = tag ? CLOAK_COND_TAG : CLOAK_COND_ABSENT;
 	op->req.tag = tag;
 	op->req.val = op->sealed.data;
@@ -121,7 +122,7 @@ cloak_status cloak__op_follow(struct cloak__op *op)
 
 	if (op->req.out_len && op->req.out[0] == CLOAK__FORMAT_TOMBSTONE)
 		return CLOAK_NOT_FOUND;
-	st = cloak__open(op->store->config->ring, op->store->prefix_hash, op->at.id, op->req.out,
+	st = cloak__open(op->view->ring, op->store->prefix_hash, op->at.id, op->req.out,
 			 op->req.out_len, &plaintext, &len, &op->error);
 	if (st != CLOAK_OK)
 		return cloak__op_verdict(op, st);

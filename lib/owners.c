@@ -22,7 +22,7 @@ void cloak__owners_init(struct cloak__owners *o, const struct cloak_backend_env 
 			cloak__router_add(&o->own, s->name, s->weight, i);
 		if (s->other_weight)
 			cloak__router_add(&o->other, s->name, s->other_weight, i);
-		if (s->other_weight || s->is_lost)
+		if (s->other_weight || (s->weight && s->is_lost))
 			o->is_plain = 0;
 	}
 }
@@ -35,7 +35,7 @@ uint32_t cloak__owners_shard(const struct cloak__owners *o, const struct cloak_r
 
 int cloak__owners_is_lost(const struct cloak__owners *o, const struct cloak_req *req)
 {
-	return !o->is_plain && o->env->shards[cloak__owners_shard(o, req)].is_lost;
+	return o->env->shards[cloak__owners_shard(o, req)].is_lost;
 }
 
 /* ---- one request, several copies ---- */
@@ -141,14 +141,19 @@ static struct cloak_req *join(struct cloak_req *a, struct cloak_req *b)
 /* No shard is left to be asked. */
 static void answer_lost(const struct cloak__owners *o, struct cloak_req *req)
 {
+	const struct cloak_shard *s;
+
 	req->applied = CLOAK_APPLIED_NO;
 	if (req->kind == CLOAK_REQ_GET || req->kind == CLOAK_REQ_END) {
 		/* an END that had nothing to end */
 		cloak__req_answer(req, req->kind == CLOAK_REQ_END ? CLOAK_OK : CLOAK_NOT_FOUND);
 		return;
 	}
-	cloak__fail(&req->error, CLOAK_E_UNAVAILABLE, "shard \"%s\" is declared lost",
-		    o->env->shards[cloak__owners_shard(o, req)].name);
+	s = &o->env->shards[cloak__owners_shard(o, req)];
+	cloak__fail(&req->error, CLOAK_E_UNAVAILABLE,
+		    s->weight || s->other_weight ? "shard \"%s\" is declared lost"
+						 : "shard \"%s\" is in the ring no more",
+		    s->name);
 	cloak__req_answer(req, CLOAK_E_UNAVAILABLE);
 }
 
@@ -177,7 +182,7 @@ static void answer(const struct cloak__owners *o, struct cloak_req *req, struct 
 	req->ttl_left_ms = all->ttl_left_ms;
 	req->shard_now_ms = all->shard_now_ms;
 	req->origin = all->origin;
-	if (req->kind == CLOAK_REQ_GET && all->status == CLOAK_OK)
+	if (req->kind == CLOAK_REQ_READY || (req->kind == CLOAK_REQ_GET && all->status == CLOAK_OK))
 		req->shard = all->shard;
 	if (all->status < 0)
 		req->error = all->error;
@@ -228,7 +233,11 @@ void cloak__owners_wait(const struct cloak__owners *o, struct cloak_req *const *
 	int is_plain = o->is_plain;
 
 	for (i = 0; i < n; i++) {
-		is_plain &= !(reqs[i]->flags & CLOAK_REQ_EVERY);
+		/* what is asked or ended is so where it belongs, wherever it was found before */
+		if (reqs[i]->kind == CLOAK_REQ_GET || reqs[i]->kind == CLOAK_REQ_END)
+			reqs[i]->shard = 0;
+		is_plain &= !(reqs[i]->flags & CLOAK_REQ_EVERY) &&
+			    (!reqs[i]->shard || !cloak__owners_is_lost(o, reqs[i]));
 		most += copies_of(o, reqs[i]);
 	}
 	if (is_plain) {

@@ -18,6 +18,8 @@
  *           been applied to one of them may have been applied.
  *   PUT, TOUCH, READY   go where the name was found, req->shard, or to the owner in the own ring.
  *
+ * Which shard answered is told in req->shard of a GET that found something and of a READY.
+ *
  * A shard declared lost is not asked: GET does not find there, END has nothing to end; what would be
  * written there is CLOAK_E_UNAVAILABLE.
  *
@@ -27,7 +29,7 @@
 struct cloak__owners {
 	const struct cloak_backend_env *env;
 	struct cloak__router own, other; /* other: of no shard where there is one ring */
-	int is_plain;                    /* one ring, nothing lost */
+	int is_plain;                    /* one ring, nothing of it lost */
 };
 
 void cloak__owners_init(struct cloak__owners *o, const struct cloak_backend_env *env);

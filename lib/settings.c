@@ -310,6 +310,34 @@ int cloak__settings_copy(struct cloak__settings *to, const struct cloak__setting
 	return done;
 }
 
+/* The options of an open store that cloak_store_reconfigure() changes. */
+static int may_change(const struct property *p)
+{
+	return p->bytes == SHARDS || p->offset == AT(lost);
+}
+
+static int is_same(const struct property *p, const struct cloak__settings *a,
+		   const struct cloak__settings *b)
+{
+	const char *at = (const char *)a + p->offset, *bt = (const char *)b + p->offset;
+
+	if (p->type != TEXT)
+		return *(const int64_t *)(const void *)at == *(const int64_t *)(const void *)bt;
+	return strcmp(*(char *const *)(const void *)at, *(char *const *)(const void *)bt) == 0;
+}
+
+const char *cloak__settings_difference(const struct cloak__settings *a,
+				       const struct cloak__settings *b)
+{
+	if (strcmp(a->scheme, b->scheme) != 0)
+		return "uri";
+	for (size_t i = 0; i < PROPERTIES; i++) {
+		if (!may_change(&properties[i]) && !is_same(&properties[i], a, b))
+			return properties[i].name;
+	}
+	return NULL;
+}
+
 /* Say what is wrong with a value that is no text. The options that are not text are no secrets; of
  * texts no value is repeated. */
 static cloak_status refuse_number(const struct property *p, const char *value, int is_number,

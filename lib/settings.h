@@ -14,6 +14,10 @@ int cloak__settings_copy(struct cloak__settings *to, const struct cloak__setting
 /* Set one option; on failure it is as it was. CLOAK_E_CONFIG, CLOAK_E_NOMEM. */
 cloak_status cloak__settings_set(struct cloak__settings *s, const char *name, const char *value,
 				 cloak_error *err);
+/* The name of an option that differs and cannot be changed in an open store: any but the lists of
+ * shards. "uri": the scheme. NULL: there is none. */
+const char *cloak__settings_difference(const struct cloak__settings *a,
+				       const struct cloak__settings *b);
 /* Replace a text of the settings, wiping the old one. 1, or 0: out of memory, it is as it was. */
 int cloak__settings_text(char **text, const char *value);
 

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shards.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "mem.h"
@@ -22,6 +23,7 @@
 
 #define REDIS_PORT 6379
 #define NAME_MAX_CHARS 63
+#define NUMBERS_MAX 4096 /* of shards that a store had in its life */
 /* struct sockaddr_un has 108 bytes for the path and its NUL (unix(7)) */
 #define SOCKET_PATH_MAX 107
 
@@ -250,15 +252,63 @@ static cloak_status mark_lost(struct cloak__shards *shards, const char *names, c
 	return CLOAK_OK;
 }
 
-/* The one server of a URI that is no ring. */
-static void single(const struct cloak__settings *s, struct cloak_shard *out)
+/* Put a shard at an index, with texts of its own. */
+static void put(struct cloak__shards *shards, size_t index, const struct cloak_shard *s)
 {
-	*out = (struct cloak_shard){
-		.name = "0", .host = s->host, .path = s->path, .port = s->port, .weight = 1};
+	struct cloak__shard_texts *t = &shards->texts[index];
+	struct cloak_shard *own = &shards->list[index];
+
+	snprintf(t->name, sizeof t->name, "%s", s->name);
+	snprintf(t->address, sizeof t->address, "%s", *s->path ? s->path : s->host);
+	*own = *s;
+	own->name = t->name;
+	own->host = *s->path ? "" : t->address;
+	own->path = *s->path ? t->address : "";
 }
 
-cloak_status cloak__shards_make(const struct cloak__settings *s, struct cloak__shards *out,
-				cloak_error *err)
+/* The one server of a URI that is no ring. */
+static void single(const struct cloak__settings *s, struct cloak__shards *out)
+{
+	put(out, out->count++,
+	    &(struct cloak_shard){
+		    .name = "0", .host = s->host, .path = s->path, .port = s->port, .weight = 1});
+}
+
+/* Give the shards the numbers that they had before. */
+static cloak_status keep_numbers(const struct cloak__shards *before, struct cloak__shards *shards,
+				 cloak_error *err)
+{
+	struct cloak__shards ordered = {0}, *all = &ordered;
+	cloak_status st = make_room(all, before->count + shards->count, err);
+
+	if (st != CLOAK_OK)
+		return st;
+	for (size_t i = 0; i < before->count; i++) {
+		const struct cloak_shard *same = find(shards, before->list[i].name);
+
+		put(all, all->count++, same ? same : &before->list[i]);
+		if (same)
+			continue;
+		all->list[i].weight = all->list[i].other_weight = 0;
+		all->list[i].is_lost = 1;
+	}
+	for (size_t i = 0; i < shards->count; i++) {
+		if (!find(all, shards->list[i].name))
+			put(all, all->count++, &shards->list[i]);
+	}
+	if (all->count > NUMBERS_MAX) {
+		cloak__shards_free(all);
+		return cloak__fail(err, CLOAK_E_CONFIG,
+				   "uri: this store has had %d names of shards: open another one",
+				   NUMBERS_MAX);
+	}
+	cloak__shards_free(shards);
+	*shards = *all;
+	return CLOAK_OK;
+}
+
+cloak_status cloak__shards_make(const struct cloak__settings *s, const struct cloak__shards *before,
+				struct cloak__shards *out, cloak_error *err)
 {
 	const char *what = *s->next ? "next" : *s->previous ? "previous" : "lost";
 	const char *other = *s->next ? s->next : s->previous;
@@ -282,15 +332,42 @@ cloak_status cloak__shards_make(const struct cloak__settings *s, struct cloak__s
 	if (st != CLOAK_OK)
 		return st;
 	if (!is_ring)
-		single(s, &out->list[out->count++]);
+		single(s, out);
 	st = add_list(out, 0, "uri", s->shards, err);
 	if (st == CLOAK_OK)
 		st = add_list(out, 1, what, other, err);
 	if (st == CLOAK_OK)
 		st = mark_lost(out, s->lost, err);
+	if (st == CLOAK_OK && before)
+		st = keep_numbers(before, out, err);
 	if (st != CLOAK_OK)
 		cloak__shards_free(out);
 	return st;
+}
+
+/* The weight of a shard in one of the rings; 0: it is not in it. */
+static uint32_t weight_at(const struct cloak__shards *shards, size_t index, int is_other)
+{
+	if (index >= shards->count)
+		return 0;
+	return is_other ? shards->list[index].other_weight : shards->list[index].weight;
+}
+
+static int is_same_ring(const struct cloak__shards *a, int is_other_of_a,
+			const struct cloak__shards *b, int is_other_of_b)
+{
+	size_t count = a->count > b->count ? a->count : b->count;
+
+	for (size_t i = 0; i < count; i++)
+		if (weight_at(a, i, is_other_of_a) != weight_at(b, i, is_other_of_b))
+			return 0;
+	return 1;
+}
+
+int cloak__shards_follow(const struct cloak__shards *before, const struct cloak__shards *after)
+{
+	return is_same_ring(before, 0, after, 0) ||
+	       (is_same_ring(before, 1, after, 0) && is_same_ring(before, 0, after, 1));
 }
 
 void cloak__shards_free(struct cloak__shards *shards)

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define CLOSED 0x80000000u
-
 static int64_t env_now(const struct cloak_backend_env *env, int32_t which)
 {
 	const struct cloak__clock *clock = env->clock;
@@ -28,8 +26,6 @@ static void fill_env(struct cloak_store *store)
 	env->clock = &store->config->clock;
 	env->log = store->config->log.fn;
 	env->log_user = store->config->log.user;
-	env->shards = store->shards.list;
-	env->shard_count = store->shards.count;
 	env->db = (int32_t)s->db;
 	env->prefix = s->prefix;
 	env->username = s->username;
@@ -51,45 +47,60 @@ static void fill_env(struct cloak_store *store)
 
 static void free_store(struct cloak_store *store)
 {
-	cloak__shards_free(&store->shards);
 	cloak_config_free(store->config);
+	pthread_mutex_destroy(&store->change);
 	cloak__free(store);
+}
+
+/* A store without a view, with one reference. */
+static struct cloak_store *store_new(const struct cloak_config *config)
+{
+	struct cloak_store *store = cloak__calloc(1, sizeof *store);
+
+	if (!store)
+		return NULL;
+	if (pthread_mutex_init(&store->change, NULL) != 0) {
+		cloak__free(store);
+		return NULL;
+	}
+	atomic_init(&store->refs, 1);
+	store->config = cloak__config_copy(config);
+	if (!store->config) {
+		free_store(store);
+		return NULL;
+	}
+	store->config->log.metrics = &store->metrics;
+	cloak__config_cookie(store->config, &store->cookie);
+	cloak__prefix_hash(store->config->settings.prefix, store->prefix_hash);
+	fill_env(store);
+	return store;
 }
 
 cloak_status cloak__store_open_with(const struct cloak_config *config,
 				    const struct cloak_backend *backend, struct cloak_store **out,
 				    cloak_error *err)
 {
-	struct cloak_store *store;
+	struct cloak__view *view = NULL;
+	struct cloak_store *store = store_new(config);
 	cloak_status st;
 
 	*out = NULL;
-	store = cloak__calloc(1, sizeof *store);
 	if (!store)
 		return cloak__fail_nomem(err);
-	store->config = cloak__config_copy(config);
-	if (!store->config) {
-		cloak__free(store);
-		return cloak__fail_nomem(err);
-	}
-	st = cloak__shards_make(&store->config->settings, &store->shards, err);
-	if (st != CLOAK_OK)
-		goto fail;
-	store->config->log.metrics = &store->metrics;
-	atomic_init(&store->refs, 1);
-	atomic_init(&store->gate, 0);
-	atomic_init(&store->down, 0);
-	cloak__config_cookie(store->config, &store->cookie);
-	cloak__prefix_hash(store->config->settings.prefix, store->prefix_hash);
-	fill_env(store);
-	st = backend->open(&store->env, &store->backend_state, err);
-	if (st != CLOAK_OK)
-		goto fail;
 	store->backend = backend;
-	*out = store;
-	return CLOAK_OK;
-fail:
-	free_store(store);
+	st = cloak__view_new(store, store->config, NULL, &view, err);
+	if (st == CLOAK_OK)
+		st = backend->open(&view->env, &view->backend_state, err);
+	if (st == CLOAK_OK) {
+		/* from here on the view has them */
+		cloak__keyring_free(store->config->ring);
+		store->config->ring = NULL;
+		cloak__gate_open(&store->gate, view);
+		*out = store;
+	} else {
+		cloak__view_free(view);
+		cloak__store_unref(store);
+	}
 	return st;
 }
 
@@ -112,17 +123,6 @@ cloak_status cloak_store_open(const cloak_config *config, cloak_store **out, clo
 	return cloak__store_open_with(config, backend, out, err);
 }
 
-/* Close the backend and wipe the keys, once. */
-static void shut_down(struct cloak_store *store)
-{
-	if (atomic_exchange(&store->down, 1))
-		return;
-	store->backend->close(store->backend_state);
-	store->backend_state = NULL;
-	cloak__keyring_free(store->config->ring);
-	store->config->ring = NULL;
-}
-
 void cloak__store_ref(struct cloak_store *store)
 {
 	atomic_fetch_add(&store->refs, 1);
@@ -130,32 +130,31 @@ void cloak__store_ref(struct cloak_store *store)
 
 void cloak__store_unref(struct cloak_store *store)
 {
-	if (atomic_fetch_sub(&store->refs, 1) != 1)
-		return;
-	shut_down(store);
-	free_store(store);
+	if (atomic_fetch_sub(&store->refs, 1) == 1)
+		free_store(store);
 }
 
-cloak_status cloak__store_enter(struct cloak_store *store, cloak_error *err)
+cloak_status cloak__store_enter(struct cloak_store *store, struct cloak__view **view,
+				cloak_error *err)
 {
-	if (!(atomic_fetch_add(&store->gate, 1) & CLOSED))
-		return CLOAK_OK;
-	cloak__store_leave(store);
-	return cloak__fail(err, CLOAK_E_CLOSED, "the store is closed");
+	*view = cloak__gate_enter(&store->gate);
+	return *view ? CLOAK_OK : cloak__fail(err, CLOAK_E_CLOSED, "the store is closed");
 }
 
-void cloak__store_leave(struct cloak_store *store)
+struct cloak__view *cloak__store_view(struct cloak_store *store)
 {
-	if (atomic_fetch_sub(&store->gate, 1) == (CLOSED | 1))
-		shut_down(store);
+	struct cloak__view *view = cloak__gate_enter(&store->gate);
+
+	if (view)
+		cloak__view_leave(view);
+	return view;
 }
 
 void cloak_store_close(cloak_store *store)
 {
 	if (!store)
 		return;
-	if (atomic_fetch_or(&store->gate, CLOSED) == 0)
-		shut_down(store);
+	cloak__gate_close(&store->gate);
 	cloak__store_unref(store);
 }
 

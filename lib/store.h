@@ -6,28 +6,27 @@
 #include "backend.h"
 #include "config.h"
 #include "metrics.h"
-#include "shards.h"
+#include "view.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /*
- * refs counts the owner and every session; with the last one the memory goes.
+ * refs counts the owner, every session and every view; with the last one the memory goes.
  *
- * gate counts the calls under way and, in its highest bit, remembers that the store is closed. A
- * call enters, and is turned away once the bit is set; whoever leaves a closed store last closes
- * the backend and wipes the keys.
+ * What a call works with (keys, rings, connections) it has from the view it is in: view.h. Everything
+ * here stays as it was when the store was opened. Closing takes the view out of force; whoever
+ * leaves it last closes the backend and wipes the keys.
  */
 struct cloak_store {
 	_Atomic uint32_t refs;
-	_Atomic uint32_t gate;
-	_Atomic uint8_t down; /* the backend is closed, or is being closed */
-	struct cloak_config *config;
+	struct cloak__gate gate;
+	pthread_mutex_t change;      /* held by who makes another view: one at a time */
+	struct cloak_config *config; /* its keys and its URI went into the first view */
 	struct cloak__cookie_options cookie;
 	uint8_t prefix_hash[32];
 	const struct cloak_backend *backend;
-	void *backend_state;
-	struct cloak_backend_env env;
-	struct cloak__shards shards;
+	struct cloak_backend_env env; /* but for the shards */
 	struct cloak__metrics metrics;
 };
 
@@ -39,9 +38,12 @@ cloak_status cloak__store_open_with(const struct cloak_config *config,
 void cloak__store_ref(struct cloak_store *store);
 void cloak__store_unref(struct cloak_store *store);
 
-/* Begin a call that needs the backend: CLOAK_OK, then cloak__store_leave(); or CLOAK_E_CLOSED. */
-cloak_status cloak__store_enter(struct cloak_store *store, cloak_error *err);
-void cloak__store_leave(struct cloak_store *store);
+/* Begin a call that needs the backend or keys: CLOAK_OK, then cloak__view_leave(); or CLOAK_E_CLOSED. The
+ * view keeps the store's memory. */
+cloak_status cloak__store_enter(struct cloak_store *store, struct cloak__view **view,
+				cloak_error *err);
+/* The view in force, for tests: nobody changes or closes the store meanwhile. */
+struct cloak__view *cloak__store_view(struct cloak_store *store);
 
 /* A Set-Cookie value into a caller's buffer, two-call size. */
 cloak_status cloak__cookie_out(struct cloak_store *store, const char *id, int expire, char *out,

@@ -251,8 +251,8 @@ static cloak_status run(cloak_store *store, struct cloak_req *req)
 	req->size = sizeof *req;
 	req->flags = CLOAK_REQ_CONFIRM;
 	req->deadline_ms = cloak__store_mono_ms(store) + 3000;
-	store->backend->submit(store->backend_state, &reqs, 1);
-	store->backend->wait(store->backend_state, &reqs, 1);
+	store->backend->submit(cloak__store_view(store)->backend_state, &reqs, 1);
+	store->backend->wait(cloak__store_view(store)->backend_state, &reqs, 1);
 	cloak__free(req->out);
 	req->out = NULL;
 	ck_assert_int_eq(req->applied, CLOAK_APPLIED_YES);

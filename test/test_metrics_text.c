@@ -287,8 +287,8 @@ static void plant_marker(const cloak_session *s, uint8_t format)
 	const uint8_t none[CLOAK_SUCCESSOR_BYTES] = {0};
 
 	cloak__buf_init(&b, 128, 0);
-	ck_assert_int_eq(cloak__seal(store->config->ring, store->prefix_hash, s->id, format, none,
-				     NULL, "\xa0", 1, &b, NULL),
+	ck_assert_int_eq(cloak__seal(cloak__store_view(store)->ring, store->prefix_hash, s->id,
+				     format, none, NULL, "\xa0", 1, &b, NULL),
 			 CLOAK_OK);
 	plant(s, b.data, b.len);
 	cloak__buf_free(&b);
@@ -300,8 +300,8 @@ static void plant_forwarder(const cloak_session *s, const cloak_session *to)
 	struct cloak__buf b;
 
 	cloak__buf_init(&b, 128, 0);
-	ck_assert_int_eq(cloak__forwarder_seal(store->config->ring, store->prefix_hash, s->id,
-					       to->id, 1, &b, NULL),
+	ck_assert_int_eq(cloak__forwarder_seal(cloak__store_view(store)->ring, store->prefix_hash,
+					       s->id, to->id, 1, &b, NULL),
 			 CLOAK_OK);
 	plant(s, b.data, b.len);
 	cloak__buf_free(&b);

@@ -303,7 +303,8 @@ START_TEST(writes_go_where_it_was_found_or_to_the_own_ring)
 	for (size_t i = 0; i < sizeof kinds; i++) {
 		ck_assert_int_eq(write_to(kinds[i], 0), CLOAK_OK);
 		ck_assert(asked[OLD] == 1 && asked[NEW] == 0);
-		ck_assert_uint_eq(req.shard, 0);
+		/* where a first save goes is told, for the ring may be another one afterwards */
+		ck_assert_uint_eq(req.shard, kinds[i] == CLOAK_REQ_READY ? 1 + OLD : 0);
 		ck_assert_int_eq(write_to(kinds[i], 1 + OLD), CLOAK_OK);
 		ck_assert(asked[OLD] == 1 && asked[NEW] == 0);
 		ck_assert_int_eq(write_to(kinds[i], 1 + NEW), CLOAK_OK);
@@ -344,6 +345,28 @@ START_TEST(lost_shard_has_nothing_and_is_not_asked)
 	ck_assert_int_eq(cloak__owners_is_lost(&owners, &req), 1);
 	req.shard = 0;
 	ck_assert_int_eq(cloak__owners_is_lost(&owners, &req), 0);
+}
+END_TEST
+
+/* "new" is of no ring any more; the other ring has gone with it. */
+START_TEST(shard_without_weight_is_not_asked_whoever_was_found_there)
+{
+	list[NEW].other_weight = 0;
+	lose(NEW);
+	ck_assert_int_eq(owners.is_plain, 1);
+	answers[OLD] = holds(0);
+	/* what is asked and ended goes by the ring */
+	ck_assert_int_eq(write_to(CLOAK_REQ_GET, 1 + NEW), CLOAK_NOT_FOUND);
+	ck_assert(asked[OLD] == 1 && asked[NEW] == 0);
+	answers[OLD] = (struct answer){0, 1, 0, 1, CLOAK_APPLIED_YES};
+	ck_assert_int_eq(write_to(CLOAK_REQ_END, 1 + NEW), CLOAK_OK);
+	ck_assert(asked[OLD] == 1 && asked[NEW] == 0);
+	ck_assert_int_eq(write_to(CLOAK_REQ_PUT, 1 + NEW), CLOAK_E_UNAVAILABLE);
+	ck_assert_str_eq(req.error.text, "shard \"new\" is in the ring no more");
+	ck_assert_int_eq(write_to(CLOAK_REQ_READY, 1 + NEW), CLOAK_E_UNAVAILABLE);
+	ck_assert_int_eq(cloak__owners_is_lost(&owners, &req), 1);
+	ck_assert_int_eq(write_to(CLOAK_REQ_PUT, 0), CLOAK_OK);
+	ck_assert(asked[OLD] == 1 && asked[NEW] == 0);
 }
 END_TEST
 
@@ -463,6 +486,7 @@ static Suite *make_suite(void)
 	tcase_add_test(t, end_is_done_only_when_both_have_done_it);
 	tcase_add_test(t, writes_go_where_it_was_found_or_to_the_own_ring);
 	tcase_add_test(t, lost_shard_has_nothing_and_is_not_asked);
+	tcase_add_test(t, shard_without_weight_is_not_asked_whoever_was_found_there);
 	tcase_add_test(t, all_lost_is_not_found);
 	tcase_add_test(t, every_shard_is_asked_when_told_so);
 	tcase_add_test(t, many_requests_are_one_wait);

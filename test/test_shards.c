@@ -38,7 +38,7 @@ static void set_uri(const char *uri)
 static cloak_status make(void)
 {
 	memset(&err, 0, sizeof err);
-	cloak_status st = cloak__shards_make(&config->settings, &shards, &err);
+	cloak_status st = cloak__shards_make(&config->settings, NULL, &shards, &err);
 	ck_assert_int_eq(err.status, st);
 	if (st != CLOAK_OK) {
 		ck_assert_ptr_null(shards.list);

@@ -75,8 +75,8 @@ struct cloak_req {
 	const uint8_t *tag;  /* PUT with COND_TAG, TOUCH: CLOAK_TAG_BYTES bytes */
 	int64_t ttl_ms;      /* PUT, TOUCH: at least 1 */
 	int64_t deadline_ms; /* by the monotonic clock of the environment */
-	/* 0: where the name belongs. Else what a GET of it has put here, the backend's own number for
-	 * where it was found: PUT, TOUCH and READY go there. */
+	/* 0: where the name belongs. Else what a READY or GET of it has put here, the index of the shard
+	 * it went to or was found on and 1: PUT, TOUCH and READY go there. */
 	uint32_t shard;
 
 	cloak_status status;
@@ -102,10 +102,11 @@ struct cloak_shard {
 	int32_t port;
 	uint32_t weight;       /* in the own ring, where new names go; 0: not in it */
 	uint32_t other_weight; /* in the ring before or after it; 0: not in it */
-	int32_t is_lost;       /* not to be asked: what it had is not found */
+	int32_t is_lost; /* not to be asked: what it had is not found; so is one without weight */
 };
 
-/* What a backend is opened with. Everything is [borrowed] for the backend's life. */
+/* What a backend is opened with. Everything is [borrowed] for the state's life; what is not about shards,
+ * but for this struct itself, for that of all states that were opened from it. */
 struct cloak_backend_env {
 	uint32_t size;
 	void *(*malloc)(size_t len); /* for req->out */
@@ -168,6 +169,13 @@ struct cloak_backend {
 	uint32_t capabilities;
 
 	cloak_status (*open)(const struct cloak_backend_env *env, void **out, cloak_error *err);
+	/* Open a further state for an environment that differs in its shards alone: while calls are under way
+	 * the store goes on with another ring, or with other keys. Shards have the index they had; one
+	 * without a weight is of no ring any more. What both states have is one thing: sessions that are
+	 * stored, connections to shards whose address has stayed, counters. Each is closed for
+	 * itself, in any order. May be NULL: such a store cannot be changed. */
+	cloak_status (*reopen)(void *state, const struct cloak_backend_env *env, void **out,
+			       cloak_error *err);
 	void (*close)(void *state);
 	/* Accept n requests, each with its own answer; failures are answers too. */
 	void (*submit)(void *state, struct cloak_req *const *reqs, size_t n);

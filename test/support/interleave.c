@@ -88,6 +88,7 @@ static void begin(struct actor *a, enum cloak__call call, cloak_status (*step)(s
 	struct cloak__op *op = &a->session->op;
 
 	cloak__op_init(op, faulty.store, a->session, call, step);
+	op->view = cloak__store_view(faulty.store);
 	op->flags = flags;
 	op->result = op->step(op);
 	a->is_waiting = op->result == CLOAK__PENDING;
