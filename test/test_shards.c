@@ -244,6 +244,146 @@ END_TEST
 
 /* ---- out of memory ---- */
 
+/* ---- shards that follow others ---- */
+
+static struct cloak__shards earlier;
+
+/* What a store goes on with after `earlier`. */
+static cloak_status make_after(const char *uri)
+{
+	set("next", "");
+	set("previous", "");
+	set_uri(uri);
+	return cloak__shards_make(&config->settings, &earlier, &shards, &err);
+}
+
+static void make_earlier(const char *uri)
+{
+	cloak__shards_free(&earlier);
+	set("next", "");
+	set("previous", "");
+	set_uri(uri);
+	ck_assert_int_eq(make(), CLOAK_OK);
+	earlier = shards;
+}
+
+/* What there is now becomes what there was. */
+static void go_on(void)
+{
+	cloak__shards_free(&earlier);
+	earlier = shards;
+}
+
+START_TEST(shards_keep_their_numbers_by_name)
+{
+	make_earlier("redis-ring://a=h1,b=h2,c=%2Frun%2Fc");
+	ck_assert_int_eq(make_after("redis-ring://d=h4,c=h3*2,a=h1?lost=a"), CLOAK_OK);
+	ck_assert_uint_eq(shards.count, 4);
+	is_shard(0, "a", "h1", 6379, "");
+	weighs(0, 1, 0);
+	ck_assert_int_eq(shards.list[0].is_lost, 1);
+	is_shard(1, "b", "h2", 6379, ""); /* of no ring any more */
+	weighs(1, 0, 0);
+	ck_assert_int_eq(shards.list[1].is_lost, 1);
+	is_shard(2, "c", "h3", 6379, ""); /* moved */
+	weighs(2, 2, 0);
+	ck_assert_int_eq(shards.list[2].is_lost, 0);
+	is_shard(3, "d", "h4", 6379, "");
+	weighs(3, 1, 0);
+	go_on();
+	/* and one that comes back has the number it had */
+	ck_assert_int_eq(make_after("redis-ring://e=h5,b=h9?lost="), CLOAK_OK);
+	ck_assert_uint_eq(shards.count, 5);
+	is_shard(1, "b", "h9", 6379, "");
+	weighs(1, 1, 0);
+	ck_assert_int_eq(shards.list[1].is_lost, 0);
+	is_shard(4, "e", "h5", 6379, "");
+	weighs(3, 0, 0);
+	cloak__shards_free(&shards);
+	cloak__shards_free(&earlier);
+}
+END_TEST
+
+static void follows(const char *uri, int want)
+{
+	ck_assert_int_eq(make_after(uri), CLOAK_OK);
+	ck_assert_msg(cloak__shards_follow(&earlier, &shards) == want, "%s", uri);
+	cloak__shards_free(&shards);
+}
+
+START_TEST(rings_follow_each_other_in_steps)
+{
+	make_earlier("redis-ring://a=h1,b=h2"); /* O */
+	follows("redis-ring://b=h2,a=h9", 1);   /* order and address say nothing */
+	follows("redis-ring://a=h1,b=h2?next=a=h1,c=h3", 1);
+	follows("redis-ring://a=h1,b=h2?previous=c=h3", 1);
+	follows("redis-ring://a=h1,b=h2*2", 0);
+	follows("redis-ring://a=h1", 0);
+	follows("redis-ring://a=h1,c=h3?previous=a=h1,b=h2", 0);
+	make_earlier("redis-ring://a=h1,b=h2?next=a=h1,c=h3*2"); /* A */
+	follows("redis-ring://a=h1,c=h3*2?previous=a=h1,b=h2", 1);
+	follows("redis-ring://a=h1,b=h2", 1);
+	follows("redis-ring://a=h1,b=h2?next=a=h1,d=h4", 1);
+	follows("redis-ring://a=h1,c=h3*2", 0);
+	follows("redis-ring://a=h1,c=h3?previous=a=h1,b=h2", 0);
+	follows("redis-ring://a=h1,c=h3*2?previous=a=h1", 0);
+	cloak__shards_free(&earlier);
+}
+END_TEST
+
+START_TEST(numbers_are_bounded)
+{
+	char uri[4096];
+	cloak_status st = CLOAK_OK;
+	int last = -1;
+
+	make_earlier("redis-ring://a=h1");
+	/* each time a hundred names that were not there before */
+	for (int round = 0; round < 50 && st == CLOAK_OK; round++) {
+		size_t len = (size_t)snprintf(uri, sizeof uri, "redis-ring://a=h1?next=");
+
+		for (int i = 0; i < 100; i++)
+			len += (size_t)snprintf(uri + len, sizeof uri - len, "%ss%d-%d=h",
+						i ? "," : "", round, i);
+		st = make_after(uri);
+		if (st == CLOAK_OK)
+			go_on();
+		last = round;
+	}
+	ck_assert_int_eq(st, CLOAK_E_CONFIG);
+	ck_assert_int_eq(last, 40);
+	ck_assert_ptr_nonnull(strstr(err.text, "4096"));
+	ck_assert_ptr_null(shards.list);
+	cloak__shards_free(&earlier);
+}
+END_TEST
+
+START_TEST(out_of_memory_leaves_what_there_was)
+{
+	make_earlier("redis-ring://a=h1,b=h2");
+	for (long n = 0;; n++) {
+		long live = oom_live();
+		cloak_status st;
+
+		set_uri("redis-ring://b=h2,c=h3");
+		live = oom_live();
+		oom_fail_at(n);
+		st = cloak__shards_make(&config->settings, &earlier, &shards, &err);
+		oom_fail_at(-1);
+		if (!oom_hit()) {
+			ck_assert_int_ge(n, 4);
+			ck_assert_int_eq(st, CLOAK_OK);
+			break;
+		}
+		ck_assert_int_eq(st, CLOAK_E_NOMEM);
+		ck_assert_int_eq(oom_live(), live);
+		ck_assert_str_eq(earlier.list[0].name, "a");
+	}
+	cloak__shards_free(&shards);
+	cloak__shards_free(&earlier);
+}
+END_TEST
+
 START_TEST(out_of_memory_leaves_nothing)
 {
 	cloak_status st;
@@ -322,6 +462,10 @@ static Suite *make_suite(void)
 	tcase_add_test(t, two_rings_share_the_shards_of_one_name);
 	tcase_add_loop_test(t, rings_that_do_not_go_together_are_refused, 0,
 			    sizeof clashes / sizeof clashes[0]);
+	tcase_add_test(t, shards_keep_their_numbers_by_name);
+	tcase_add_test(t, rings_follow_each_other_in_steps);
+	tcase_add_test(t, numbers_are_bounded);
+	tcase_add_test(t, out_of_memory_leaves_what_there_was);
 	tcase_add_test(t, out_of_memory_leaves_nothing);
 	tcase_add_test(t, store_of_a_ring_opens_or_leaves_nothing);
 	suite_add_tcase(s, t);
