@@ -139,15 +139,15 @@ static cloak_status add_all(struct cloak__keyring **ring, const char *text, size
 			    cloak_error *err)
 {
 	struct cloak__keyring *more = cloak__keyring_copy(*ring), *old = *ring;
-	cloak_error why = {0};
 	cloak_status status;
 
 	if (more == NULL)
 		return cloak__fail_nomem(err);
-	status = cloak__key_file_read(more, text, len, &why);
+	status = cloak__key_file_read(more, text, len, err);
 	if (status != CLOAK_OK) {
+		cloak__fail_prefix(err, "key file");
 		cloak__keyring_free(more);
-		return cloak__fail(err, status, "key file: %s", why.text);
+		return status;
 	}
 	*ring = more;
 	cloak__keyring_free(old);

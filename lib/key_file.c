@@ -82,7 +82,6 @@ cloak_status cloak__key_file_read(struct cloak__keyring *ring, const char *text,
 	while (at < end) {
 		const char *feed = memchr(at, '\n', (size_t)(end - at));
 		const char *stop = feed ? feed : end;
-		cloak_error why = {0};
 		struct line line;
 		cloak_status status;
 
@@ -91,9 +90,11 @@ cloak_status cloak__key_file_read(struct cloak__keyring *ring, const char *text,
 		at = feed ? feed + 1 : end;
 		if (line.count == 0 || line.words[0][0] == '#')
 			continue;
-		status = read_line(ring, &line, &why);
-		if (status != CLOAK_OK)
-			return cloak__fail(err, status, "line %zu: %s", number, why.text);
+		status = read_line(ring, &line, err);
+		if (status != CLOAK_OK) {
+			cloak__fail_prefix(err, "line %zu", number);
+			return status;
+		}
 		keys++;
 	}
 	if (keys == 0)

@@ -156,7 +156,7 @@ START_TEST(more_than_32_keys_are_refused_at_their_line)
 
 	for (int i = 0; i < 33; i++)
 		len += (size_t)snprintf(text + len, sizeof text - len, "seal %c%c%s\n",
-					'A' + i / 26, 'A' + i % 26, K1 + 2);
+					'A' + i / 26, 'A' + i % 26, &K1[2]);
 	ck_assert_int_eq(read_bytes(text, len), CLOAK_E_CONFIG);
 	ck_assert_ptr_nonnull(strstr(err.text, "line 33: "));
 }
