@@ -420,6 +420,7 @@ END_TEST
 
 static void write_under_another_key(void)
 {
+	struct cloak__view *view = cloak__store_view(faulty.store);
 	struct cloak__keyring *ring = cloak__keyring_new();
 	uint8_t key[32];
 
@@ -427,8 +428,8 @@ static void write_under_another_key(void)
 	OK(cloak__keyring_add(ring, key, sizeof key, 0, NULL));
 	memset(key, 9, sizeof key);
 	OK(cloak__keyring_add(ring, key, sizeof key, 1, NULL));
-	cloak__keyring_free(faulty.store->config->ring);
-	faulty.store->config->ring = ring;
+	cloak__keyring_free(view->ring);
+	view->ring = ring;
 }
 
 START_TEST(load_that_seals_anew_has_the_new_tag)

@@ -21,7 +21,7 @@ static struct cloak_req ask(cloak_store *store, uint8_t kind, const char *name,
 				.deadline_ms = INT64_MAX},
 			 *list = &req;
 
-	store->backend->submit(store->backend_state, &list, 1);
+	store->backend->submit(cloak__store_view(store)->backend_state, &list, 1);
 	ck_assert_int_eq(req.status, CLOAK_OK);
 	return req;
 }
