@@ -297,6 +297,10 @@ static cloak_status met(struct cloak__op *op)
 		return st == CLOAK__PENDING ? st : give_up(op, st);
 	}
 	st = cloak__op_follow(op);
+	/* A tombstone may stand where our forwarder has led somebody on. A marker or a forwarder of another's
+	 * has replaced a live record, so ours was never there. */
+	if (op->ambiguous && st != CLOAK_OK && st != CLOAK_RENEWED)
+		return unknown(op, st < 0 ? op->error.text : "the session was ended");
 	if (st == CLOAK_NOT_FOUND)
 		return gone(op);
 	if (st != CLOAK_OK)
@@ -304,6 +308,7 @@ static cloak_status met(struct cloak__op *op)
 	cloak__buf_reset(&r->way); /* it was sealed for the id before */
 	r->step = GOT_NEXT;
 	op->attempts = 0;
+	op->ambiguous = 0;
 	return cloak__op_request(op, CLOAK_REQ_GET, op->at.name);
 }
 

@@ -3,6 +3,7 @@
 #include "support/check_main.h"
 #include "support/faulty.h"
 
+#include "../lib/mem.h"
 #include "../lib/session.h"
 
 #include <string.h>
@@ -542,6 +543,35 @@ START_TEST(nothing_under_the_old_id_says_nothing_of_a_renewal_without_an_answer)
 }
 END_TEST
 
+/* Somebody logs in by way of our forwarder, which takes our change along; then somebody begins to destroy
+ * by the old id, and crashes. */
+static void b_logs_in_then_the_old_id_is_ended(void)
+{
+	struct cloak_req req = {.size = sizeof req,
+				.kind = CLOAK_REQ_END,
+				.name = a->name,
+				.deadline_ms = INT64_MAX},
+			 *list = &req;
+
+	OK(cloak_session_reload(b, NULL));
+	OK(cloak_session_authenticate(b, NULL));
+	faulty.real->submit(faulty.state, &list, 1);
+	OK(req.status);
+	cloak__free(req.out);
+}
+
+/* CLOAK_NOT_FOUND would say that nothing was written. */
+START_TEST(tombstone_says_nothing_of_a_renewal_without_an_answer)
+{
+	OK(cloak_session_add_i64(a, "n", 1, NULL));
+	FAULTS(FAULTY_PASS, FAULTY_LOSE_ANSWER);
+	meanwhile(2, b_logs_in_then_the_old_id_is_ended, 0, NULL);
+	EXPECT(CLOAK_E_UNKNOWN, cloak_session_renew(a, 0, NULL));
+	ck_assert_int_eq(stored_at(cloak_session_id(b), "n"), 11);
+	EXPECT(CLOAK_E_UNKNOWN, cloak_session_save(a, 0, NULL));
+}
+END_TEST
+
 /* ---- destroy ---- */
 
 START_TEST(first_save_of_unknown_fate_is_ended_too)
@@ -604,6 +634,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, renewal_meets_what_it_has_stored_itself);
 	tcase_add_test(tc, unknown_renewal_behind_a_forwarder_is_asked_for_there);
 	tcase_add_test(tc, nothing_under_the_old_id_says_nothing_of_a_renewal_without_an_answer);
+	tcase_add_test(tc, tombstone_says_nothing_of_a_renewal_without_an_answer);
 	tcase_add_test(tc, first_save_of_unknown_fate_is_ended_too);
 	tcase_add_test(tc, destroy_that_ended_a_part_is_unknown);
 	suite_add_tcase(suite, tc);
