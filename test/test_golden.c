@@ -563,6 +563,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, golden_keys);
 	tcase_add_test(tc, golden_prefixes);
 	tcase_add_test(tc, golden_users);
+	tcase_set_timeout(tc, 30); /* each passphrase takes 256 MiB and its time */
 	tcase_add_test(tc, golden_passphrases);
 	tcase_add_test(tc, golden_records);
 	tcase_add_test(tc, golden_envelopes);
