@@ -16,7 +16,8 @@
  *   - a lost renewal replays its changes before, not after, it removes its new key; a first save that
  *     finds its own bytes is done. The other way round was explored too, and no promise breaks: the first
  *     is as good as its opposite, the second makes a retry worth its while.
- *   - records of users: a model of their own.
+ *   - records of users: that a record's time to live never shrinks, and that it is at least ten minutes,
+ *     are one rule here, USER_STAYS, for each alone suffices.
  */
 /* clang-format off */
 #define RULES(R) \
@@ -126,7 +127,91 @@
 	R(MISS_NEEDS_BOTH, two_rings, "two rings", \
 	  "NOT_FOUND needs both owners to say so: one that does not answer is UNAVAILABLE") \
 	R(LIVE_NEEDS_BOTH, two_rings, "two rings", \
-	  "... also when the other one has a live record")
+	  "... also when the other one has a live record") \
+	\
+	R(USER_CAS, user_record, "users", \
+	  "the record of a user is written by compare-and-set") \
+	R(USER_PUT_FIRST, user_record, "users: bind, renew", \
+	  "a new name is in the record before its id is handed out") \
+	R(USER_REFUSED_MARKED, user_record, "users: bind, renew", \
+	  "a put is refused if the entry is marked") \
+	R(USER_REFUSED_GONE, user_record, "users: bind, renew", \
+	  "... or, for a renewal, gone") \
+	R(USER_PUT_ONCE, user_record, "users: bind", \
+	  "a put whose answer was lost is not made again when the entry is not there") \
+	R(USER_LOOK_MARKED, user_record, "users: bind, renew", \
+	  "look again: an entry that is marked means: destroy what was written") \
+	R(USER_LOOK_GONE, user_record, "users: bind, renew", \
+	  "... and one that is gone") \
+	R(USER_LOOK_NAME, user_record, "users: bind, renew", \
+	  "... and one that lacks the new name") \
+	R(USER_LOOK_MISSING, user_record, "users: bind, renew", \
+	  "... and a record that is missing") \
+	R(USER_DROP, user_record, "users: renew", \
+	  "afterwards the name that is not in use leaves the entry") \
+	R(USER_MARK_FIRST, user_record, "users: end-all", \
+	  "entries are marked before their sessions are destroyed") \
+	R(USER_MARK_ONCE, user_record, "users: end-all", \
+	  "the marks are one compare-and-set, and what is bound later is not marked") \
+	R(USER_ALL_NAMES, user_record, "users: end-all", \
+	  "every name of a marked entry is destroyed") \
+	R(USER_REMOVE_LAST, user_record, "users: end-all", \
+	  "... and then those entries are removed") \
+	R(USER_REACHED_ONLY, user_record, "users: end-all", \
+	  "what could not be reached stays marked and listed") \
+	R(USER_PARTIAL, user_record, "users: end-all", \
+	  "... and the answer is PARTIAL") \
+	R(USER_AGAIN, user_record, "users: end-all", \
+	  "calling again ends what is marked already, too") \
+	R(USER_SERIAL, user_record, "users: all but this one", \
+	  "what is kept is known by its serial, not by its name") \
+	R(USER_LIMIT_ONE_CAS, user_record, "users: limits", \
+	  "count, put and the mark on the oldest are one compare-and-set") \
+	R(USER_VICTIM_LAST, user_record, "users: limits", \
+	  "the new session is written before the victim is marked and destroyed") \
+	R(USER_FINISHES_MARKED, user_record, "users: limits", \
+	  "... and with it all that is marked") \
+	R(USER_COUNTS_MARKED, user_record, "users: limits", \
+	  "who denies counts entries that are marked, too") \
+	R(USER_DENY_SWEEPS, user_record, "users: limits", \
+	  "... but before it asks which sessions are gone") \
+	R(USER_SWEEP, user_record, "users: list", \
+	  "a name leaves when it is known to be gone, and an entry without names") \
+	R(USER_SWEEP_TOMBSTONE, user_record, "users: list", \
+	  "... before, it gets a tombstone, if nothing is there") \
+	R(USER_SWEEP_TOOK, user_record, "users: list", \
+	  "... and it leaves only if that took, or a tombstone was there") \
+	R(USER_ENTRY_LEAVES, user_record, "users: entries", \
+	  "an entry leaves when its deadline is over") \
+	R(USER_ENTRY_HOUR, user_record, "users: entries", \
+	  "... by an hour, for clocks disagree") \
+	R(USER_TTL_LATEST, user_record, "users: record", \
+	  "the record lives as long as the latest deadline of its entries") \
+	R(USER_TTL_HOUR, user_record, "users: record", \
+	  "... and an hour, for clocks disagree") \
+	R(USER_STAYS, user_record, "users: record", \
+	  "a record without entries stays, longer than any call") \
+	\
+	R(RINGS_OWN_RECORD, user_rings, "users, two rings", \
+	  "a renewal that crosses rings puts into its own record") \
+	R(RINGS_LOOK_BOTH, user_rings, "users, two rings", \
+	  "... looks at both after the last write, and a mark in one of them is enough") \
+	R(RINGS_LOOK_GONE, user_rings, "users, two rings", \
+	  "... and so is that the old name is gone from the record it was in") \
+	R(RINGS_DROP_OTHER, user_rings, "users, two rings", \
+	  "... then drops from the other") \
+	R(RINGS_DROP_NAMES, user_rings, "users, two rings", \
+	  "... the name it replaced, not the entry") \
+	R(RINGS_LIST_UNION, user_rings, "users, two rings", \
+	  "a list is the union of both records") \
+	R(RINGS_LIST_UNCHANGED, user_rings, "users, two rings", \
+	  "... which are read until both are as they were read before") \
+	R(RINGS_PASS_BOTH, user_rings, "users, two rings", \
+	  "an end-all passes over both records") \
+	R(RINGS_PASS_AGAIN, user_rings, "users, two rings", \
+	  "... again until a pass marks nothing new") \
+	R(RINGS_PASS_UNCHANGED, user_rings, "users, two rings", \
+	  "... and finds both as the pass before left them")
 /* clang-format on */
 
 enum rule {
