@@ -171,10 +171,8 @@
 	  "the new session is written before the victim is marked and destroyed") \
 	R(USER_FINISHES_MARKED, user_record, "users: limits", \
 	  "... and with it all that is marked") \
-	R(USER_COUNTS_MARKED, user_record, "users: limits", \
-	  "who denies counts entries that are marked, too") \
 	R(USER_DENY_SWEEPS, user_record, "users: limits", \
-	  "... but before it asks which sessions are gone") \
+	  "who denies a log-in has asked which sessions are gone") \
 	R(USER_SWEEP, user_record, "users: list", \
 	  "a name leaves when it is known to be gone, and an entry without names") \
 	R(USER_SWEEP_TOMBSTONE, user_record, "users: list", \

@@ -43,9 +43,16 @@ static void end_scenarios(struct explore *x)
 	does(&w, ONE, RENEW, 1, 1);
 	does(&w, OTHER, END_ALL, 1, 0);
 	does(&w, THIRD, END_ALL, 1, 0);
-	both_orders(x, w, "a session is renewed, the user logs out everywhere");
+	w.client[THIRD].waits = 1;
+	w.breaks = 0;
+	w.ticks = 2;
+	both_orders(x, w, "a session is renewed, the user logs out everywhere, processes die");
+	w.ticks = 1;
+	w.crashes = 0;
+	w.breaks = 1;
+	both_orders(x, w, "a session is renewed, the user logs out everywhere, replies are lost");
 	w.tries = 1;
-	both_orders(x, w, "the same, and what fails once fails");
+	both_orders(x, w, "a session is renewed, the user logs out everywhere, requests fail");
 
 	w = users_start(0, 0);
 	w.breaks = w.crashes = 1;
@@ -54,13 +61,13 @@ static void end_scenarios(struct explore *x)
 	both_orders(x, w, "the user logs in, and logs out everywhere");
 
 	w = users_start(0, 1);
-	does(&w, ONE, BIND, 2, 0);
+	does(&w, ONE, BIND, 1, 0);
 	does(&w, OTHER, END_ALL, 1, 0);
 	does(&w, THIRD, RENEW, 1, 1);
-	both_orders(x, w, "... and one session is renewed");
+	both_orders(x, w, "the user logs in, and logs out everywhere where a session is renewed");
 
 	w = users_start(0, 1);
-	does(&w, ONE, RENEW, 2, 1);
+	does(&w, ONE, RENEW, 1, 1);
 	does(&w, OTHER, RENEW, 1, 1);
 	does(&w, THIRD, END_ALL, 1, 0);
 	both_orders(x, w, "a session is renewed twice at once");
@@ -73,7 +80,7 @@ static void keep_scenarios(struct explore *x)
 	w.must_live = users_bit(1);
 	w.breaks = 1;
 	does(&w, ONE, RENEW, 2, 1);
-	does(&w, OTHER, END_ALL, 2, 1);
+	does(&w, OTHER, END_ALL, 1, 1);
 	both_orders(x, w, "all but S1, which is renewed");
 }
 
@@ -81,28 +88,28 @@ static void limit_scenarios(struct explore *x)
 {
 	struct world w = users_start(0, 1);
 
-	for (uint8_t deny = 0; deny <= 1; deny++) {
-		w.limit = 1;
-		w.deny = deny;
-		w.tries = 1;
-		w.breaks = 1;
-		w.crashes = w.idles = 0;
-		does(&w, ONE, BIND, 2, 0);
-		does(&w, OTHER, BIND, 1, 0);
-		does(&w, THIRD, 0, 0, 0);
-		both_orders(x, w,
-			    deny ? "one session is allowed, others are denied"
-				 : "one session is allowed, the oldest is evicted");
-		w.breaks = 0;
-		w.crashes = 1;
-		both_orders(x, w, deny ? "... and processes die" : "... and processes die, too");
-		w.crashes = 0;
-		w.idles = 1;
-		w.breaks = deny;
-		does(&w, THIRD, END_ALL, deny, 0);
-		does(&w, ONE, BIND, 1, 0);
-		both_orders(x, w, deny ? "... and S1 is idle" : "... and S1 is idle, too");
-	}
+	w.limit = w.tries = 1;
+	does(&w, ONE, BIND, 1, 0);
+	does(&w, OTHER, BIND, 1, 0);
+	does(&w, THIRD, BIND, 1, 0);
+	w.client[THIRD].waits = 1;
+	explore_move(x, &w, "one session is allowed, the oldest is evicted");
+	w.client[OTHER].waits = 1;
+	w.breaks = 1;
+	both_orders(x, w, "one session is allowed, the oldest is evicted, requests fail");
+	w.breaks = 0;
+	w.crashes = 1;
+	both_orders(x, w, "one session is allowed, the oldest is evicted, processes die");
+
+	w.crashes = 0;
+	w.idles = w.deny = 1;
+	w.client[OTHER].waits = 0;
+	w.client[THIRD].may = 0;
+	both_orders(x, w, "one session is allowed, others are denied, and S1 is idle");
+	w.breaks = w.client[OTHER].waits = 1;
+	both_orders(x, w, "one session is allowed, others are denied, requests fail");
+	does(&w, ONE, END_ALL, 1, 0);
+	both_orders(x, w, "one session is allowed, others are denied, and it is ended");
 }
 
 static void sweep_scenarios(struct explore *x)
@@ -117,8 +124,10 @@ static void sweep_scenarios(struct explore *x)
 	both_orders(x, w, "a session is renewed, and listed");
 	w.breaks = w.idles = 0;
 	w.crashes = 1;
+	does(&w, OTHER, LIST, 1, 0);
 	does(&w, THIRD, END_ALL, 1, 0);
-	both_orders(x, w, "... and ended");
+	w.client[OTHER].waits = 1;
+	both_orders(x, w, "a session is renewed, listed and ended, processes die");
 }
 
 static void time_scenarios(struct explore *x)
@@ -127,13 +136,13 @@ static void time_scenarios(struct explore *x)
 
 	w.skew = 1;
 	w.ticks = 6;
-	w.serials = 0;
 	w.deadline[1] = 3;
 	w.deadline[2] = 2;
 	w.deadline[3] = 4;
 	does(&w, ONE, BIND, 2, 0);
 	does(&w, OTHER, BIND, 1, 0);
 	does(&w, THIRD, LIST, 1, 0);
+	w.client[OTHER].waits = w.client[THIRD].waits = 1;
 	both_orders(x, w, "log-ins, and deadlines");
 }
 

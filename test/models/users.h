@@ -77,6 +77,7 @@ struct client {
 	uint8_t dead;
 	uint8_t answer;           /* of the last call */
 	uint8_t will, may;        /* what it does (enum op), and how often still */
+	uint8_t waits;            /* until the client before it is through or dead */
 	uint8_t asks, own, first; /* rings: all it knows (bits), it creates in, it asks first */
 	uint8_t serial, name;     /* the handle; END_ALL: the session that is kept, or 0 */
 	/* what does not outlive a call */
@@ -121,7 +122,7 @@ struct world {
 	/* the spectator's book */
 	uint8_t known;               /* names whose id was handed out (bits) */
 	uint8_t latest[SERIALS];     /* the id handed out last */
-	uint8_t marked;              /* serials (bits) */
+	uint8_t marked;              /* serials whose marks have taken effect (bits) */
 	uint8_t moment;              /* an END_ALL has taken effect */
 	uint8_t must_die, must_live; /* serials (bits) */
 	uint8_t befell;              /* something broke or somebody died */

@@ -141,7 +141,7 @@ static int make_room(struct world *w, struct client *cl, struct record *r)
 	uint8_t entries = users_entries(r), live = (uint8_t)(entries & ~r->marked);
 
 	if (w->deny)
-		return count(rule(RULE_USER_COUNTS_MARKED) ? entries : live) < w->limit;
+		return count(live) < w->limit;
 	if (cl->call.decided && !rule(RULE_USER_LIMIT_ONE_CAS)) {
 		r->marked |= cl->call.victims & entries;
 		return 1;

@@ -49,6 +49,9 @@ void users_read(struct client *cl, enum stage stage, uint8_t rings)
 {
 	cl->call.stage = (uint8_t)stage;
 	cl->call.left = rings;
+	for (unsigned ring = 0; ring < RINGS; ring++)
+		if (rings & users_bit(ring)) /* for fewer states */
+			memset(&cl->call.rec[ring], 0, sizeof cl->call.rec[ring]);
 	read_next(cl);
 }
 
@@ -70,19 +73,17 @@ static uint8_t expiry(const struct world *w, const struct client *cl, const stru
 {
 	uint8_t latest = 0, hour = rule(RULE_USER_TTL_HOUR) ? HOUR : 0, until;
 
+	if (!w->deadline[1]) /* a scenario without deadlines */
+		return users_entries(r) || rule(RULE_USER_STAYS) ? 255 : w->now;
 	for (unsigned s = 1; s < SERIALS; s++)
 		if (r->names[s] && w->deadline[s] > latest)
 			latest = w->deadline[s];
 	if (!rule(RULE_USER_TTL_LATEST) && cl->op == BIND)
-		latest = w->deadline[cl->serial];
+		return (uint8_t)(w->deadline[cl->serial] + hour - w->skew);
 	until = (uint8_t)(latest + hour > w->skew ? latest + hour - w->skew : 0);
-	if (rule(RULE_USER_STAYS) && rule(RULE_USER_TTL_LATEST)) {
-		if (until < r->until)
-			until = r->until;
-		if (until <= w->now)
-			until = (uint8_t)(w->now + 1);
-	}
-	return until;
+	if (until < r->until)
+		until = r->until;
+	return until > w->now ? until : (uint8_t)(w->now + 1);
 }
 
 void users_put(struct world *w, struct client *cl, enum stage stage, unsigned ring, struct record r)

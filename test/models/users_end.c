@@ -84,8 +84,9 @@ void users_marking(struct world *w, unsigned c)
 	for (unsigned ring = 0; ring < RINGS; ring++) {
 		const struct record *r = &cl->call.rec[ring];
 
-		if (cl->asks != 3)
+		if (!w->two_rings)
 			cl->call.due |= targets(cl, &w->rec[ring]);
+		w->marked |= r->marked;
 		marked |= rule(RULE_USER_MARK_FIRST) ? r->marked : targets(cl, r);
 	}
 	if (cl->serial)
@@ -260,10 +261,10 @@ void users_sweeping(struct world *w, unsigned c)
 	for (unsigned s = 1; s < SERIALS && cl->op == LIST; s++)
 		if (call->due & users_bit(s) && users_opens(w, w->latest[s]))
 			w->wrong = NOT_SHOWN;
-	if (rule(RULE_USER_SWEEP) && cl->asks != 3)
-		sweep_next(w, c);
-	else
+	if (cl->op == LIST && (!rule(RULE_USER_SWEEP) || w->two_rings))
 		users_finish(w, c, OK);
+	else
+		sweep_next(w, c);
 }
 
 void users_sweep_answered(struct world *w, unsigned c, const struct reply *reply)

@@ -50,7 +50,8 @@ static struct reply serve_put(struct world *w, const struct request *r)
 	if (w->failovers)
 		w->before = *v;
 	*v = r->record;
-	w->marked |= v->marked;
+	if (!w->two_rings)
+		w->marked |= v->marked;
 	if (v->until <= w->now)
 		memset(v, 0, sizeof *v);
 	return reply;
@@ -171,6 +172,37 @@ static const char *answer_text(const struct world *before, const struct world *w
 
 /* ---- moves ---- */
 
+/* Which tags are equal is all that counts: number those that are left anew, for fewer states. */
+static void number_tags(struct world *w)
+{
+	uint8_t *tags[RINGS + 1 + CLIENTS * (2 * RINGS + 2) + 2 * LATE], used[256] = {0};
+	unsigned count = 0;
+
+	tags[count++] = &w->before.tag;
+	for (unsigned ring = 0; ring < RINGS; ring++)
+		tags[count++] = &w->rec[ring].tag;
+	for (unsigned c = 0; c < CLIENTS; c++) {
+		struct call *call = &w->client[c].call;
+
+		for (unsigned ring = 0; ring < RINGS; ring++) {
+			tags[count++] = &call->rec[ring].tag;
+			tags[count++] = &call->seen[ring];
+		}
+		tags[count++] = &call->request.tag;
+		tags[count++] = &call->request.record.tag;
+	}
+	for (unsigned i = 0; i < LATE; i++) {
+		tags[count++] = &w->late[i].tag;
+		tags[count++] = &w->late[i].record.tag;
+	}
+	w->tags = 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (*tags[i] && !used[*tags[i]])
+			used[*tags[i]] = ++w->tags;
+		*tags[i] = used[*tags[i]];
+	}
+}
+
 static void keep_late(struct world *w, const struct request *r)
 {
 	w->befell = 1;
@@ -196,6 +228,7 @@ static void client_moves(struct explore *x, const struct world *w, unsigned c)
 	request_text(w, &r, asked, sizeof asked);
 	reply_text(&r, &reply, answered, sizeof answered);
 	users_step(&next, c, &reply);
+	number_tags(&next);
 	explore_move(x, &next, "%s: %s: %s%s", client_name[c], asked, answered,
 		     answer_text(w, &next, c));
 	if (w->breaks) {
@@ -203,6 +236,7 @@ static void client_moves(struct explore *x, const struct world *w, unsigned c)
 		next.breaks--;
 		keep_late(&next, &r);
 		users_step(&next, c, &broken);
+		number_tags(&next);
 		explore_move(x, &next, "%s: %s: the connection breaks%s", client_name[c], asked,
 			     answer_text(w, &next, c));
 	}
@@ -214,6 +248,7 @@ static void client_moves(struct explore *x, const struct world *w, unsigned c)
 			next.excess = 1;
 		memset(&next.client[c], 0, sizeof next.client[c]);
 		next.client[c].dead = 1;
+		number_tags(&next);
 		explore_move(x, &next, "%s: %s: the process dies", client_name[c], asked);
 	}
 }
@@ -233,6 +268,7 @@ static void late_moves(struct explore *x, const struct world *w)
 		for (unsigned c = 0; c < CLIENTS; c++)
 			next.client[c].call.alone = 0;
 		reply = serve(&next, &r);
+		number_tags(&next);
 		explore_move(x, &next, "served late, nobody listens: %s: %s",
 			     request_text(w, &r, asked, sizeof asked),
 			     reply_text(&r, &reply, answered, sizeof answered));
@@ -295,6 +331,13 @@ static void fault_moves(struct explore *x, const struct world *w)
 	}
 }
 
+static int may_begin(const struct world *w, unsigned c)
+{
+	const struct client *cl = &w->client[c], *before = cl - (c > 0);
+
+	return !cl->dead && cl->may && (!cl->waits || (!before->op && !before->may));
+}
+
 void users_moves(struct explore *x, const struct world *w)
 {
 	for (unsigned c = 0; c < CLIENTS; c++) {
@@ -304,7 +347,7 @@ void users_moves(struct explore *x, const struct world *w)
 
 		if (cl->op)
 			client_moves(x, w, c);
-		else if (!cl->dead && cl->may && users_begin(&next, c))
+		else if (may_begin(w, c) && users_begin(&next, c))
 			explore_move(x, &next, "%s begins to %s", client_name[c], texts[cl->will]);
 	}
 	late_moves(x, w);
