@@ -17,6 +17,8 @@
  *   world.[ch]      what is outside the library: shards that run the scripts, connections that break,
  *                   requests that are served late, processes that die, time that passes
  *   protocol.[ch]   load, save and destroy as step functions, as in lib/; renewal.c: renew
+ *   users*.[ch]     the same for the records of users, a smaller world of their own: users_world.c what
+ *                   is outside, users_calls.c, users_bind.c, users_limit.c and users_end.c the calls
  *   others          one model per file: who does what at once, and what is promised
  *
  *   destroy_renew   destroy, timed renewal, save and a late first save
@@ -25,6 +27,8 @@
  *   ambiguous_save  saves whose answer was lost, among other writers
  *   replicas        a timed renewal and a load while a primary fails
  *   two_rings       sessions while the ring of shards changes
+ *   user_record     log-ins, renewals, end-all, list and limits of one user
+ *   user_rings      the same while the ring changes, with a record of the user in each
  *
  * The run of a model explores it with all rules on: no promise may break. Then once more without
  * each of its rules, where a promise must break, and the shortest history in which it does is

@@ -209,7 +209,13 @@
 	R(RINGS_PASS_AGAIN, user_rings, "users, two rings", \
 	  "... again until a pass marks nothing new") \
 	R(RINGS_PASS_UNCHANGED, user_rings, "users, two rings", \
-	  "... and finds both as the pass before left them")
+	  "... and finds both as the pass before left them") \
+	R(RINGS_LIMIT_UNION, user_rings, "users, two rings", \
+	  "limits count the union of both records") \
+	R(RINGS_LIMIT_UNCHANGED, user_rings, "users, two rings", \
+	  "... which are read until both are as they were read before") \
+	R(RINGS_LIMIT_LOOK, user_rings, "users, two rings", \
+	  "... when the log-in looks, too: then it withdraws, or marks the oldest, itself maybe")
 /* clang-format on */
 
 enum rule {

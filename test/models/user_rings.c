@@ -24,15 +24,20 @@ static void does(struct world *w, unsigned c, enum config config, enum op op, ui
 	w->client[c].own = config == B;
 }
 
-/* Each of the two records may be read first, and each order of put and write. */
+/* Each of the two records may be read first, and each order of put and write; where three calls run at
+ * once, each of the two in two ways only, for fewer states. */
 static void scenario(struct explore *x, struct world w, const char *text)
 {
+	int three = w.client[THIRD].may && !w.client[THIRD].waits;
+
 	for (unsigned i = 0; i < 4; i++) {
 		w.order = i & 1;
 		for (unsigned c = 0; c < CLIENTS; c++)
 			w.client[c].first = i > 1;
+		if (three && w.order != w.client[ONE].first)
+			continue;
 		explore_move(x, &w, "%s; %s, ring %u is read first", text,
-			     i & 1 ? "write first" : "put first", i >> 1);
+			     i & 1 ? "write first" : "put first", i > 1);
 	}
 }
 
@@ -79,14 +84,43 @@ static void scenarios(struct explore *x)
 	scenario(x, w, "all but a session that is renewed");
 }
 
+/* One session is allowed: the oldest is evicted, or others are denied. */
+static void limit_scenarios(struct explore *x)
+{
+	struct world w = users_start(0, 1);
+
+	w.limit = 1;
+	for (uint8_t deny = 0; deny <= 1; deny++) {
+		w.deny = deny;
+		does(&w, ONE, A, BIND, 1, 0);
+		does(&w, OTHER, B, BIND, 1, 0);
+		does(&w, THIRD, B, BIND, deny, 0);
+		w.client[THIRD].waits = 1;
+		w.crashes = !deny;
+		w.idles = deny;
+		scenario(x, w,
+			 deny ? "one session is allowed, A and B log in: denied"
+			      : "one session is allowed, A and B log in: evict");
+		does(&w, ONE, B, RENEW, 1, 1);
+		does(&w, OTHER, A, BIND, 1, 0);
+		does(&w, THIRD, A, RENEW, 1, 1);
+		w.client[THIRD].waits = w.crashes = w.idles = 0;
+		scenario(x, w,
+			 deny ? "one session is allowed and renewed by A and B, a log-in is denied"
+			      : "one session is allowed and renewed by A and B, a log-in evicts");
+	}
+}
+
 static void moves(struct explore *x, const void *state)
 {
 	const struct world *w = state;
 
-	if (w->scenario)
+	if (w->scenario) {
 		users_moves(x, w);
-	else
-		scenarios(x);
+		return;
+	}
+	scenarios(x);
+	limit_scenarios(x);
 }
 
 static const char *broken(const void *state)

@@ -70,7 +70,7 @@ enum answer { NONE, OK, ENDED, LOST, LIMIT, PARTIAL, FAILED, UNKNOWN };
 enum op { BIND = 1, RENEW, END_ALL, LIST };
 
 /* What a reply to READ or PUT is for. */
-enum stage { PUTTING = 1, LOOKING, DROPPING, MARKING, REMOVING, SWEEPING };
+enum stage { PUTTING = 1, LOOKING, DROPPING, MARKING, REMOVING, SWEEPING, EVICTING };
 
 struct client {
 	uint8_t op; /* 0: no call runs */
@@ -172,14 +172,23 @@ void users_put_done(struct world *w, unsigned c);
 void users_looking(struct world *w, unsigned c);
 void users_dropping(struct world *w, unsigned c);
 void users_go_on(struct world *w, unsigned c);
+void users_written(struct world *w, unsigned c);
 /* Destroy what was written, then answer. */
 void users_undo(struct world *w, unsigned c, enum answer answer);
 void users_session_answered(struct world *w, unsigned c, const struct reply *reply);
+
+/* users_limit.c: is there room for one more? Evicting makes some, by marks in the record to be put. */
+int users_make_room(struct world *w, struct client *cl, struct record *r);
+/* Too many now; then the log-in goes on with that first. */
+int users_over_limit(struct world *w, unsigned c);
 
 /* users_end.c: stages of end-all and list, which a bind uses, too */
 void users_marking(struct world *w, unsigned c);
 void users_removing(struct world *w, unsigned c);
 void users_sweeping(struct world *w, unsigned c);
+/* What was read of two records is how they were in one moment. */
+int users_settled(const struct client *cl, int marks);
+void users_pass_again(struct client *cl, enum stage stage);
 /* End all sessions of the marked entries, then remove those. */
 void users_end_marked(struct world *w, unsigned c, uint8_t serials);
 void users_end_answered(struct world *w, unsigned c, const struct reply *reply);

@@ -25,7 +25,7 @@ static char next_step(const struct world *w, struct client *cl)
 	return sequence[cl->call.step];
 }
 
-static uint8_t handle_out(struct world *w, struct client *cl)
+static uint8_t hand_out(struct world *w, struct client *cl)
 {
 	uint8_t name = cl->call.fresh;
 
@@ -39,28 +39,25 @@ static uint8_t handle_out(struct world *w, struct client *cl)
 }
 
 /* All is written. The look counts only now: a renewal that lost to another is not an ended session. */
-static void written(struct world *w, unsigned c)
+void users_written(struct world *w, unsigned c)
 {
 	struct client *cl = &w->client[c];
-	uint8_t marked = cl->call.rec[cl->own].marked;
+	uint8_t marked = cl->call.rec[0].marked | cl->call.rec[1].marked;
 
 	if (cl->call.bad) {
 		users_undo(w, c, ENDED);
-		return;
-	}
-	if (cl->op == BIND) {
+	} else if (cl->op == RENEW) {
+		cl->call.drop = cl->name;
+		cl->name = hand_out(w, cl);
+		users_answer(w, c, OK);
+		users_dropping(w, c);
+	} else if (!w->limit) {
+		users_finish(w, c, OK);
+	} else if (!users_over_limit(w, c)) {
 		if (!rule(RULE_USER_FINISHES_MARKED))
 			marked &= cl->call.victims;
-		if (marked && w->limit)
-			users_end_marked(w, c, marked);
-		else
-			users_finish(w, c, OK);
-		return;
+		users_end_marked(w, c, marked);
 	}
-	cl->call.drop = cl->name;
-	cl->name = handle_out(w, cl);
-	users_answer(w, c, OK);
-	users_dropping(w, c);
 }
 
 void users_go_on(struct world *w, unsigned c)
@@ -69,7 +66,7 @@ void users_go_on(struct world *w, unsigned c)
 	char step = next_step(w, cl);
 
 	if (!step) {
-		written(w, c);
+		users_written(w, c);
 		return;
 	}
 	cl->call.step++;
@@ -95,7 +92,7 @@ void users_go_on(struct world *w, unsigned c)
 		users_read(cl, LOOKING, cl->asks);
 		break;
 	default:
-		handle_out(w, cl);
+		hand_out(w, cl);
 		users_go_on(w, c);
 		break;
 	}
@@ -126,37 +123,6 @@ static int refused(const struct world *w, const struct client *cl)
 	return cl->op == RENEW && !listed && rule(RULE_USER_REFUSED_GONE);
 }
 
-static unsigned count(uint8_t bits)
-{
-	unsigned n = 0;
-
-	for (; bits; bits &= (uint8_t)(bits - 1))
-		n++;
-	return n;
-}
-
-/* Is there room for one more? Evicting makes some. */
-static int make_room(struct world *w, struct client *cl, struct record *r)
-{
-	uint8_t entries = users_entries(r), live = (uint8_t)(entries & ~r->marked);
-
-	if (w->deny)
-		return count(live) < w->limit;
-	if (cl->call.decided && !rule(RULE_USER_LIMIT_ONE_CAS)) {
-		r->marked |= cl->call.victims & entries;
-		return 1;
-	}
-	for (unsigned s = 1; s < SERIALS && count(live) >= w->limit; s++) {
-		if (!(live & users_bit(s)))
-			continue;
-		live &= (uint8_t)~users_bit(s);
-		r->marked |= users_bit(s);
-		cl->call.victims |= users_bit(s);
-	}
-	cl->call.decided = 1;
-	return 1;
-}
-
 static void put_bind(struct world *w, unsigned c)
 {
 	struct client *cl = &w->client[c];
@@ -174,7 +140,7 @@ static void put_bind(struct world *w, unsigned c)
 		users_undo(w, c, UNKNOWN);
 		return;
 	}
-	if (w->limit && !make_room(w, cl, &r)) {
+	if (w->limit && !users_make_room(w, cl, &r)) {
 		if (!cl->call.swept && rule(RULE_USER_DENY_SWEEPS)) {
 			cl->call.swept = 1;
 			users_sweeping(w, c);
@@ -225,6 +191,10 @@ void users_looking(struct world *w, unsigned c)
 	uint8_t bit = users_bit(cl->serial), marked = own->marked;
 	int bad = 0;
 
+	if (cl->op == BIND && w->limit && !users_settled(cl, 0)) {
+		users_pass_again(cl, LOOKING);
+		return;
+	}
 	if (rule(RULE_RINGS_LOOK_BOTH))
 		marked |= cl->call.rec[0].marked | cl->call.rec[1].marked;
 	if (marked & bit && rule(RULE_USER_LOOK_MARKED))

@@ -103,8 +103,10 @@ void users_put(struct world *w, struct client *cl, enum stage stage, unsigned ri
 static void stage(struct world *w, unsigned c)
 {
 	static void (*const stages[])(struct world *, unsigned) = {
-		[PUTTING] = users_putting, [LOOKING] = users_looking,   [DROPPING] = users_dropping,
-		[MARKING] = users_marking, [REMOVING] = users_removing, [SWEEPING] = users_sweeping,
+		[PUTTING] = users_putting,   [LOOKING] = users_looking,
+		[DROPPING] = users_dropping, [MARKING] = users_marking,
+		[REMOVING] = users_removing, [SWEEPING] = users_sweeping,
+		[EVICTING] = users_written,
 	};
 	struct client *cl = &w->client[c];
 	int begins = cl->call.stage == PUTTING && !cl->call.step;
@@ -132,6 +134,9 @@ static void gave_up(struct world *w, unsigned c)
 			users_finish(w, c, UNKNOWN);
 		else
 			users_undo(w, c, cl->op == BIND ? UNKNOWN : FAILED);
+		break;
+	case EVICTING:
+		users_undo(w, c, UNKNOWN);
 		break;
 	case DROPPING:
 		users_finish(w, c, NONE);
@@ -170,6 +175,8 @@ static void record_answered(struct world *w, unsigned c, const struct reply *rep
 			users_put_done(w, c);
 		else
 			stage(w, c);
+	} else if (call->stage == EVICTING) {
+		users_read(cl, LOOKING, cl->asks);
 	} else if (call->stage == REMOVING && cl->op == END_ALL && !rule(RULE_USER_MARK_ONCE)) {
 		users_read(cl, MARKING, cl->asks);
 	} else {
@@ -285,7 +292,7 @@ static unsigned sessions(const struct world *w)
 	unsigned count = 0;
 
 	for (unsigned n = 1; n < NAMES; n++)
-		count += w->key[0][n].format == LIVE;
+		count += w->key[0][n].format == LIVE || w->key[1][n].format == LIVE;
 	return count;
 }
 

@@ -30,7 +30,7 @@ static uint8_t targets(const struct client *cl, const struct record *r)
 
 /* Two records are not read in one moment: a session may go from the one to the other in between. They
  * were as they are seen if both are still so. */
-static int settled(const struct client *cl, int marks)
+int users_settled(const struct client *cl, int marks)
 {
 	const struct call *call = &cl->call;
 
@@ -40,11 +40,13 @@ static int settled(const struct client *cl, int marks)
 		return !marks;
 	if (cl->op == LIST && !rule(RULE_RINGS_LIST_UNCHANGED))
 		return 1;
+	if (cl->op == BIND && !rule(RULE_RINGS_LIMIT_UNCHANGED))
+		return 1;
 	return call->again && call->seen[0] == call->rec[0].tag &&
 	       call->seen[1] == call->rec[1].tag;
 }
 
-static void pass_again(struct client *cl, enum stage stage)
+void users_pass_again(struct client *cl, enum stage stage)
 {
 	struct call *call = &cl->call;
 
@@ -72,8 +74,8 @@ void users_marking(struct world *w, unsigned c)
 		users_put(w, cl, MARKING, ring, r);
 		return;
 	}
-	if (!settled(cl, cl->call.marks)) {
-		pass_again(cl, MARKING);
+	if (!users_settled(cl, cl->call.marks)) {
+		users_pass_again(cl, MARKING);
 		return;
 	}
 	w->moment = 1; /* unless another has not come as far yet */
@@ -245,8 +247,8 @@ void users_sweeping(struct world *w, unsigned c)
 	struct client *cl = &w->client[c];
 	struct call *call = &cl->call;
 
-	if (cl->op == LIST && !settled(cl, 0)) {
-		pass_again(cl, SWEEPING);
+	if (cl->op == LIST && !users_settled(cl, 0)) {
+		users_pass_again(cl, SWEEPING);
 		return;
 	}
 	for (unsigned i = 0; i < RINGS * SERIALS; i++) {
