@@ -958,6 +958,77 @@ typedef struct cloak_attr {
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_attr_at(const cloak_session *session,
 							    size_t index, cloak_attr *out);
 
+/* ---- Forms -------------------------------------------------------------------------------- */
+
+/** Make a token for a form, by which cloak_session_csrf_check() knows that what is sent comes from a
+ *  page of this session.
+ *
+ *  Put it into a hidden field of each form that changes something; base64url needs no escaping. Each
+ *  call gives another text for the same secret, so a page may have many, and none is worth guessing by
+ *  the length of compressed pages. All stay valid while the session lives, through renewals in time
+ *  too, until it is renewed for privilege: ask for the token after cloak_session_authenticate(), and
+ *  a form that was open when somebody logged in or out in another tab is refused. A page with a token
+ *  is one browser's own: send `Cache-Control: no-store` with it.
+ *
+ *  Nothing is sent. A session that was never saved becomes one that the next save stores, be it empty,
+ *  since the form needs it later; one that is stored is not changed, and needs no save.
+ *
+ *  @param session  the session
+ *  @param out      buffer for the text and its NUL
+ *  @param len      in: its size, 87 is enough; out: the text's length, 86
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL; CLOAK_E_NOSPACE: *len is the needed size
+ *  @threads one at a time   @since 0.1
+ *  Source: OWASP Cross-Site Request Forgery Prevention Cheat Sheet, Synchronizer Token Pattern */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_csrf(cloak_session *session, char *out,
+							 size_t *len);
+
+/** Tell whether a token that came with a request was made for this session.
+ *
+ *  To be asked before anything is done that the request asks for. In time that does not depend on where
+ *  a wrong token is wrong. Nothing is sent.
+ *
+ *  @param session  the session
+ *  @param token    [borrowed] as received, any bytes; need not end in NUL; may be NULL (none)
+ *  @param len      bytes at token
+ *  @return 1 if it was, since the session was last renewed for privilege; else 0: refuse the
+ *          request, with 403
+ *  @threads one at a time   @since 0.1
+ *  Source: OWASP Cross-Site Request Forgery Prevention Cheat Sheet, Synchronizer Token Pattern */
+CLOAK_API CLOAK_MUST_USE int cloak_session_csrf_check(const cloak_session *session,
+						      const char *token, size_t len);
+
+/** Leave a message for the next page: "Your order is on its way".
+ *
+ *  It is the text attribute "flash:" with the name behind it, saved as any other; a flash not yet taken
+ *  is replaced.
+ *
+ *  @param session  the session
+ *  @param name     [copied] 1..249 bytes of UTF-8
+ *  @param text     [copied] UTF-8, NUL-terminated
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL, an empty name, not UTF-8; CLOAK_E_TOO_LARGE: name over 249
+ *          bytes, text over `max_size`, over 1024 attributes; CLOAK_E_NOMEM
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_flash_set(cloak_session *session,
+							      const char *name, const char *text);
+
+/** Take a message that was left, so that no later page shows it.
+ *
+ *  It is gone once the session is saved: save before the page is sent. Two requests that load the
+ *  session at the same time may both get it. One that is set while another request takes the one
+ *  before goes with it, if that request saves later.
+ *
+ *  @param session  the session
+ *  @param name     [borrowed] as it was left
+ *  @param text     [borrowed] UTF-8, NUL-terminated, until the next take or free of the session, through
+ *                  saves too; NULL unless CLOAK_OK
+ *  @param len      its bytes without the NUL, 0 unless CLOAK_OK; the pointer may be NULL
+ *  @return CLOAK_OK; CLOAK_NOT_FOUND: there is none of that name; CLOAK_E_INVALID: NULL, an empty name,
+ *          or the attribute is no text; CLOAK_E_NOMEM: it is still there
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_flash_take(cloak_session *session,
+							       const char *name, const char **text,
+							       size_t *len);
+
 /* ---- Cookies ------------------------------------------------------------------------------ */
 
 /** Find the session id in a Cookie request header.

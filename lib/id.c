@@ -14,9 +14,12 @@
  */
 
 static const unsigned char name_personal[] = "cloakroom-name-1";
+static const unsigned char secret_personal[] = "cloakroom-csrf-1";
 
-static_assert(sizeof name_personal - 1 == crypto_generichash_blake2b_PERSONALBYTES,
+static_assert(sizeof name_personal - 1 == crypto_generichash_blake2b_PERSONALBYTES &&
+		      sizeof secret_personal == sizeof name_personal,
 	      "personal is 16 bytes");
+static_assert(CLOAK__BASE64URL == sodium_base64_VARIANT_URLSAFE_NO_PADDING, "libsodium's number");
 static_assert(CLOAK__ID_CHARS * 3 == CLOAK__ID_BYTES * 4, "no character has unused bits");
 
 int cloak__crypto_init(void)
@@ -154,11 +157,33 @@ void cloak__id_text(const uint8_t id[CLOAK__ID_BYTES], char text[CLOAK__ID_CHARS
 	*text = '\0';
 }
 
-void cloak__id_name(const uint8_t id[CLOAK__ID_BYTES], uint8_t name[CLOAK__NAME_BYTES])
+static void hash(uint8_t *out, size_t len, const uint8_t id[CLOAK__ID_BYTES],
+		 const unsigned char *personal)
 {
-	int rc = crypto_generichash_blake2b_salt_personal(
-		name, CLOAK__NAME_BYTES, id, CLOAK__ID_BYTES, NULL, 0, NULL, name_personal);
+	int rc = crypto_generichash_blake2b_salt_personal(out, len, id, CLOAK__ID_BYTES, NULL, 0,
+							  NULL, personal);
 
 	assert(rc == 0);
 	(void)rc;
+}
+
+void cloak__id_name(const uint8_t id[CLOAK__ID_BYTES], uint8_t name[CLOAK__NAME_BYTES])
+{
+	hash(name, CLOAK__NAME_BYTES, id, name_personal);
+}
+
+void cloak__id_secret(const uint8_t id[CLOAK__ID_BYTES], uint8_t secret[CLOAK__SECRET_BYTES])
+{
+	hash(secret, CLOAK__SECRET_BYTES, id, secret_personal);
+}
+
+void cloak__random(uint8_t *out, size_t len)
+{
+	randombytes_buf(out, len);
+}
+
+void cloak__base64_write(char *text, size_t cap, const uint8_t *bytes, size_t len)
+{
+	/* in constant time, but slower than the words above: forms are rarer than ids */
+	sodium_bin2base64(text, cap, bytes, len, CLOAK__BASE64URL);
 }

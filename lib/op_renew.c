@@ -34,6 +34,9 @@
  * a change that can wait. The session is then saved under the id it has. A renewal for privilege
  * cannot wait; it says that it is not confirmed.
  *
+ * A renewal in time keeps the secret of the session's forms, which comes from the id until there was one
+ * (form.c): from then on it is in the record. One for privilege drops it, so it comes from the new id.
+ *
  * Sessions bound to a user will put the new name into the user's record first, and look at it again
  * beside the second PUT; a marker then names its successor.
  */
@@ -48,6 +51,7 @@ struct cloak__renewal {
 	int64_t now_ms, as_of_ms; /* the new id's shard's time at a moment of the monotonic clock */
 	int64_t until_ms;         /* of the forwarder, by the old id's shard */
 	int64_t old_renewed_ms, old_authenticated_ms;
+	uint8_t old_has_csrf, old_csrf[CLOAK__CSRF_BYTES];
 	uint32_t flags;
 	cloak_status outcome;
 	uint8_t is_unconfirmed;
@@ -86,6 +90,8 @@ static void restore(struct cloak__op *op)
 	cloak__op_restore_marks(op);
 	record->renewed_ms = op->renewal->old_renewed_ms;
 	record->authenticated_ms = op->renewal->old_authenticated_ms;
+	record->has_csrf = op->renewal->old_has_csrf;
+	memcpy(record->csrf, op->renewal->old_csrf, sizeof record->csrf);
 }
 
 /* End with a status, once what is stored under the new id has been removed: nobody will ever know it. */
@@ -135,6 +141,9 @@ static cloak_status write_new(struct cloak__op *op)
 	record->renewed_ms = r->now_ms;
 	if (r->flags & CLOAK__SAVE_AUTHENTICATE)
 		record->authenticated_ms = r->now_ms;
+	if (!is_for_privilege(r) && !record->has_csrf)
+		cloak__id_secret(op->at.id, record->csrf);
+	record->has_csrf = !is_for_privilege(r);
 	st = cloak__op_encode(op);
 	if (st != CLOAK_OK)
 		return st;
@@ -388,6 +397,8 @@ static cloak_status begin(struct cloak__op *op)
 	}
 	r->old_renewed_ms = s->record.renewed_ms;
 	r->old_authenticated_ms = s->record.authenticated_ms;
+	r->old_has_csrf = s->record.has_csrf;
+	memcpy(r->old_csrf, s->record.csrf, sizeof r->old_csrf);
 	r->until_ms = cloak__session_now(s) + op->store->config->settings.renew_grace_ms;
 	cloak__id_random(r->to.id);
 	cloak__id_name(r->to.id, name);

@@ -126,7 +126,8 @@ static cloak_status start(struct cloak__op *op)
 		return CLOAK_NOT_FOUND;
 	if (s->unknown)
 		return read_there(op, GOT_MARKS);
-	if (s->is_new && s->record.attr_count == 0 && !(op->flags & CLOAK__SAVE_AUTHENTICATE))
+	if (s->is_new && !s->is_wanted && s->record.attr_count == 0 &&
+	    !(op->flags & CLOAK__SAVE_AUTHENTICATE))
 		return CLOAK_OK;
 	if (!s->is_new && !s->dirty && !s->unconfirmed) {
 		cloak__op_touch_if_due(op, cloak__session_now(s));

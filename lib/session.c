@@ -87,7 +87,8 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	s->shard = 0;
 	s->is_new = s->dirty = s->gone = s->unknown = s->unconfirmed = 0;
 	s->changed_since = s->busy = 0;
-	s->is_renewed = s->idle_changed = s->has_pending = s->is_untraced = 0;
+	s->is_renewed = s->is_wanted = s->idle_changed = s->has_pending = s->is_untraced = 0;
+	s->flash = NULL;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = s->met_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
 	memcpy(s->id_text, text, CLOAK__ID_CHARS);
@@ -112,6 +113,7 @@ void cloak_session_free(cloak_session *session)
 	cloak__wipe(session->id, sizeof session->id);
 	cloak__wipe(session->id_text, sizeof session->id_text);
 	cloak__wipe(session->pending_id, sizeof session->pending_id);
+	cloak__free_wiped(session->flash, session->flash ? strlen(session->flash) : 0);
 	cloak__free(session);
 	cloak__store_unref(store);
 }

@@ -33,6 +33,7 @@ struct cloak_session {
 	uint8_t is_new, dirty, gone, unknown;
 	uint8_t is_untraced; /* nothing is under the id, and no more is known: cloak__op_destroy() */
 	uint8_t is_renewed;  /* the id is another than the handle began with */
+	uint8_t is_wanted;   /* to be stored even when empty: a form was made for it */
 	uint8_t idle_changed; /* the idle time was set since load or save */
 	/* A renewal that got no answer: the new id, and the tag of what it leaves under the old one. */
 	uint8_t has_pending;
@@ -48,6 +49,7 @@ struct cloak_session {
 	int64_t ttl_as_of_ms;  /* ... at this moment of the monotonic clock ... */
 	int64_t seen_ms;       /* ... which was this one of the shard's */
 	int64_t met_ms; /* by the monotonic clock: when it was last known to be under this id */
+	char *flash;    /* taken last, borrowed by the caller; NULL: none */
 	struct cloak__op op;
 };
 
