@@ -14,6 +14,7 @@
 
 #define SECURE_PREFIX "__Secure-"
 #define HOST_PREFIX "__Host-"
+#define HTTP_PREFIX "__Http-" /* RFC 6265bis after draft 20: Secure and HttpOnly */
 
 /* RFC 9110 section 5.6.2: tchar */
 static int is_token_byte(char c)
@@ -43,6 +44,22 @@ static int is_attribute(const char *text)
 	return 1;
 }
 
+/* RFC 6265 section 4.1.2.3: a host name, or none. Browsers pass over a '.' before it and take anything
+ * else that is none for another host's, which drops the whole cookie. */
+static int is_domain(const char *text)
+{
+	const char *p = text;
+
+	for (; *p != '\0'; p++) {
+		int alnum = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+			    (*p >= '0' && *p <= '9');
+		int inner = p > text && p[-1] != '.' && p[1] != '.' && p[1] != '\0';
+		if (!alnum && (*p != '-' || !inner) && (*p != '.' || !inner))
+			return 0;
+	}
+	return 1;
+}
+
 static int starts_with(const char *text, const char *prefix)
 {
 	size_t len = strlen(prefix);
@@ -58,10 +75,12 @@ cloak_status cloak__cookie_check(const struct cloak__cookie_options *o, cloak_er
 		why = "cookie_name is not a token: letters, digits and !#$%&'*+-.^_`|~";
 	else if (o->path[0] != '/' || !is_attribute(o->path))
 		why = "cookie_path does not begin with '/', or has a space, ';', ',' or control";
-	else if (!is_attribute(o->domain))
-		why = "cookie_domain has a space, ';', ',' or control";
+	else if (!is_domain(o->domain))
+		why = "cookie_domain is not a host name: letters, digits, '-' and '.' between them";
 	else if (starts_with(o->name, SECURE_PREFIX) && !o->secure)
 		why = "a cookie_name with __Secure- needs cookie_secure";
+	else if (starts_with(o->name, HTTP_PREFIX) && !o->secure)
+		why = "a cookie_name with __Http- needs cookie_secure";
 	else if (starts_with(o->name, HOST_PREFIX) && !o->secure)
 		why = "a cookie_name with __Host- needs cookie_secure";
 	else if (starts_with(o->name, HOST_PREFIX) && o->domain[0] != '\0')

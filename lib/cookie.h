@@ -20,9 +20,9 @@ struct cloak__cookie_options {
 };
 
 /* Refuse what a browser would refuse or ignore: a name that is no token (RFC 6265 section 4.1.1),
- * path or domain with controls, ';' or ',' or spaces, a path not starting with '/', `__Host-`
- * without Secure, with a domain or a path other than "/", `__Secure-` without Secure (prefixes in
- * any case, RFC 6265bis section 4.1.3), SameSite=None or Partitioned without Secure.
+ * a path with controls, ';' or ',' or spaces, or not starting with '/', a domain that is no host name,
+ * `__Host-` without Secure, with a domain or a path other than "/", `__Secure-` or `__Http-` without
+ * Secure (prefixes in any case, RFC 6265bis section 4.1.3), SameSite=None or Partitioned without Secure.
  * CLOAK_E_CONFIG. */
 cloak_status cloak__cookie_check(const struct cloak__cookie_options *o, cloak_error *err);
 

@@ -246,6 +246,29 @@ START_TEST(check_refuses_bytes_that_end_an_attribute)
 }
 END_TEST
 
+/* SEC-39 */
+START_TEST(check_takes_host_names_for_domains)
+{
+	static const char *const good[] = {
+		"",  "example.org", "EXAMPLE.org", "xn--bcher-kva.example",
+		"a", "localhost",   "127.0.0.1",   "a-b.c--d.e"};
+	static const char *const bad[] = {".",   ".example.org", "example.org.", "a..b", "-a",
+					  "a-",  "a.-b",         "a-.b",         "a_b",  "a:80",
+					  "*.a", "[::1]",        "a/b",          "a b"};
+	struct cloak__cookie_options o = defaults();
+
+	o.name = "s";
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		o.domain = good[i];
+		ck_assert_str_eq(why(&o), "");
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		o.domain = bad[i];
+		ck_assert_msg(strstr(why(&o), "cookie_domain") != NULL, "%s", bad[i]);
+	}
+}
+END_TEST
+
 START_TEST(check_accepts_what_browsers_accept)
 {
 	struct cloak__cookie_options o = defaults();
@@ -294,6 +317,8 @@ START_TEST(check_refuses_contradictions)
 	o.secure = 0;
 	o.name = "__sEcure-s";
 	ck_assert_ptr_nonnull(strstr(why(&o), "__Secure-"));
+	o.name = "__http-s";
+	ck_assert_ptr_nonnull(strstr(why(&o), "__Http-"));
 	o.name = "s";
 	ck_assert_str_eq(why(&o), "");
 	o.same_site = CLOAK__SAMESITE_NONE;
@@ -421,6 +446,7 @@ static Suite *make_suite(void)
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("check");
 	tcase_add_test(tc, check_refuses_bytes_that_end_an_attribute);
+	tcase_add_test(tc, check_takes_host_names_for_domains);
 	tcase_add_test(tc, check_accepts_what_browsers_accept);
 	tcase_add_test(tc, check_refuses_contradictions);
 	suite_add_tcase(suite, tc);
