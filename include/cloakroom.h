@@ -706,8 +706,9 @@ CLOAK_API int cloak_session_authenticated(const cloak_session *session, int64_t 
 /** Set the session's own idle timeout in the place of the option `idle_timeout`: "remember me".
  *
  *  It counts from the next save, and stays with the session through later saves, merges and
- *  renewals. The absolute timeout is not changed by it. For a browser that is to be remembered
- *  beyond its closing the cookie needs a Max-Age, too: the option `cookie_max_age`.
+ *  renewals. The absolute timeout is not changed by it. A browser is to remember it beyond its closing,
+ *  too, so the cookie of a session whose own idle time is the longer one has it as its Max-Age, unless
+ *  the option `cookie_max_age` gives all cookies theirs; it must be set when this changes.
  *
  *  @param session  the session
  *  @param idle_ms  10 .. 31536000000 (365 days)
@@ -1053,8 +1054,9 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_cookie_find(cloak_store *store, cons
 
 /** Format the value of a Set-Cookie response header that gives the browser the session's id.
  *
- *  Name, path, domain, Secure, SameSite, Partitioned and Max-Age follow the `cookie_...` options;
- *  HttpOnly is always set. Send `Cache-Control: no-store` with a response that sets it.
+ *  Name, path, domain, Secure, SameSite, Partitioned and Max-Age follow the `cookie_...` options, Max-Age
+ *  also cloak_session_set_idle(); HttpOnly is always set. Send `Cache-Control: no-store` with a response
+ *  that sets it.
  *
  *  @param session  the session
  *  @param out      buffer for the text and its NUL
@@ -1075,6 +1077,105 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_cookie_format(const cloak_session *s
  *  Source: RFC 6265bis section 4.1 */
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_cookie_expire(cloak_store *store, char *out,
 							  size_t *len);
+
+/* ---- Requests ----------------------------------------------------------------------------- */
+
+/** The session of one web request, from its Cookie header to the headers of its response. It does what
+ *  the calls above can be put together to do, and nothing else; a program may well use them instead.
+ *
+ *    begin, read and change the session, finish, send the headers, free
+ *
+ *  examples/cgi/login.c is a whole program. */
+typedef struct cloak_web cloak_web;
+
+/** Begin a request: find its session, or make a new one.
+ *
+ *  When it fails there is nothing to go on with: answer 503 with Retry-After, and send no cookie. A
+ *  visitor whose session cannot be loaded is not logged out.
+ *
+ *    the Cookie header has             the session is    the cookie later, unless the table below says
+ *    no id                             new               set once the session is stored
+ *    two different ids                 new               set once the session is stored
+ *    an id that opens a session        that one          left alone
+ *    an id that was renewed in time    that one          set: the new id
+ *    an id that opens nothing          new, other id     set once the session is stored
+ *    an id whose record is damaged     new, other id     set once the session is stored
+ *    an id that was replaced when      new, other id     left alone, and the session not stored, until
+ *    privilege changed                                   cloak_session_authenticate()
+ *    an id, and the store cannot say   none: a failure   left alone
+ *
+ *  @param store   the store
+ *  @param header  [borrowed] the value of the Cookie header, until this returns; need not end in NUL; may
+ *                 be NULL (no header)
+ *  @param len     bytes at header; at most 64 KiB are read
+ *  @param flags   0; or CLOAK_LOAD_PEEK: a request that shall not extend the session, such as one that
+ *                 a page makes by itself every minute
+ *  @param out     [owned] cloak_web_free(); NULL unless CLOAK_OK
+ *  @param err     why, on failure
+ *  @return CLOAK_OK; CLOAK_E_INVALID: NULL, unknown flag; otherwise the failures of
+ *          cloak_session_load(), without CLOAK_E_CORRUPT
+ *  @blocks up to `timeout`   @threads any   @since 0.1
+ *  Source: RFC 6265 section 5.4 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_web_begin(cloak_store *store, const char *header,
+						      size_t len, uint32_t flags, cloak_web **out,
+						      cloak_error *err);
+
+/** Return the session of a request.
+ *
+ *  All calls for sessions may be used on it, cloak_session_authenticate() to log in and
+ *  cloak_session_destroy() to log out among them, but not cloak_session_free().
+ *
+ *  @param web  the request
+ *  @return [borrowed] until the free of the request; NULL if web is NULL
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API cloak_session *cloak_web_session(cloak_web *web);
+
+/** Finish a request: save its session, and make the headers that its response needs.
+ *
+ *  Before anything of the response is sent. A session that was not changed costs nothing, or what is
+ *  due by the options: a renewal, or with a Max-Age the extension of the cookie, which writes the
+ *  session instead of touching it. Of these a failure is none of the request.
+ *
+ *    the request                                                     Set-Cookie, with no-store
+ *    stored a new session, logged in, or met a renewal               the new id
+ *    destroyed the session                                           drops the cookie
+ *    extended or saved a session whose cookie has a Max-Age          the id again, with its Max-Age
+ *    saved a session whose own idle time was set or reset            the id again
+ *    changed a session that was ended or replaced meanwhile          none
+ *    anything else, a save that failed too                           none
+ *
+ *  After a failure or CLOAK_CONFLICT it may be called again, after cloak_session_reload() or without:
+ *  as cloak_session_save(). The headers are those of the last call; also of one that failed, when
+ *  the id had been changed by a call before it, which is not to be lost.
+ *
+ *  @param web  the request; attributes borrowed from its session end here
+ *  @param err  why, on failure
+ *  @return CLOAK_OK; CLOAK_UNCONFIRMED: saved, not confirmed by `replicas` replicas; CLOAK_NOT_FOUND: ended
+ *          meanwhile, CLOAK_RENEWED: replaced when privilege changed: in both cases the
+ *          changes are not stored; CLOAK_E_INVALID: NULL; and otherwise as cloak_session_save()
+ *  @blocks up to `timeout`   @threads one at a time   @since 0.1
+ *  Source: OWASP Session Management Cheat Sheet, Web Content Caching */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_web_finish(cloak_web *web, cloak_error *err);
+
+/** Show the response header at an index: none, or Set-Cookie and the Cache-Control that goes with it.
+ *
+ *  A page that shows what is in the session needs a Cache-Control of the program's own when there is
+ *  none here.
+ *
+ *  @param web    the request
+ *  @param index  0 and up
+ *  @param name   [borrowed] for ever: "Set-Cookie" or "Cache-Control"; NULL unless CLOAK_OK
+ *  @param value  [borrowed] until the next finish or free of the request; NULL unless CLOAK_OK
+ *  @return CLOAK_OK; CLOAK_NOT_FOUND: past the last; CLOAK_E_INVALID: NULL
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_web_header_at(const cloak_web *web, size_t index,
+							  const char **name, const char **value);
+
+/** Free a request and its session. Changes not saved by cloak_web_finish() are dropped.
+ *
+ *  @param web  [consumed] NULL is fine
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API void cloak_web_free(cloak_web *web);
 
 #ifdef __cplusplus
 }

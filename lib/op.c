@@ -216,6 +216,7 @@ void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms)
 	touch.done = NULL;
 	store->backend->submit(op->view->backend_state, &reqs, 1);
 	cloak__count(&store->metrics.touches, 1);
+	s->is_touched = 1;
 	cloak__session_alive(s, shard_now_ms, ttl);
 	s->met_ms = met_ms; /* nobody hears whether it was there */
 }
@@ -329,6 +330,7 @@ static cloak_status destroy_next(struct cloak__op *op)
 		return CLOAK_RENEWED;
 	if (s->is_untraced)
 		return CLOAK_NOT_FOUND;
+	s->is_ended = 1;
 	return op->unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
 }
 
@@ -341,7 +343,7 @@ cloak_status cloak__op_destroy(struct cloak__op *op)
 	if (op->state == 0) {
 		op->state = 1;
 		if (s->is_new && !s->unknown) {
-			s->gone = 1;
+			s->gone = s->is_ended = 1;
 			return CLOAK_OK;
 		}
 		(void)is_circle(op);

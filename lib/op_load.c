@@ -91,6 +91,7 @@ static cloak_status resealed(struct cloak__op *op)
 		return cloak__op_again(op);
 	if (op->req.status == CLOAK_OK) {
 		memcpy(s->tag, op->sealed.data, CLOAK__TAG_BYTES);
+		s->is_written = 1;
 		cloak__session_alive(s, op->req.shard_now_ms, op->ttl_ms);
 	} else {
 		cloak__op_restore_marks(op);

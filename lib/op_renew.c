@@ -246,6 +246,7 @@ static cloak_status won(struct cloak__op *op)
 	memcpy(s->tag, r->tag, sizeof s->tag);
 	cloak__changes_clear(s);
 	s->dirty = 0;
+	s->is_written = 1;
 	s->unconfirmed = r->is_unconfirmed;
 	cloak__session_alive(s, new_now(op), op->ttl_ms);
 	return r->is_unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;

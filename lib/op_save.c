@@ -97,6 +97,7 @@ static cloak_status saved(struct cloak__op *op, int64_t shard_now_ms, int64_t tt
 	if (op->sealed.data) {
 		cloak__changes_clear(s);
 		s->dirty = 0;
+		s->is_written = 1;
 	} else {
 		s->dirty = s->changed_since; /* asked only: later changes wait */
 	}

@@ -87,7 +87,8 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	s->shard = 0;
 	s->is_new = s->dirty = s->gone = s->unknown = s->unconfirmed = 0;
 	s->changed_since = s->busy = 0;
-	s->is_renewed = s->is_wanted = s->idle_changed = s->has_pending = s->is_untraced = 0;
+	s->is_ended = s->is_written = s->is_touched = s->is_untraced = 0;
+	s->is_renewed = s->is_wanted = s->idle_changed = s->has_pending = 0;
 	s->flash = NULL;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = s->met_ms = 0;
 	memcpy(s->id, id, sizeof s->id);
@@ -294,8 +295,19 @@ int cloak_session_is_dirty(const cloak_session *session)
 	return session ? session->dirty : 0;
 }
 
+int64_t cloak__session_max_age_s(const struct cloak_session *s)
+{
+	int64_t option_s = s->store->cookie.max_age_s;
+
+	if (option_s > 0 || s->record.idle_ms <= s->store->config->settings.idle_ms)
+		return option_s;
+	return s->record.idle_ms / 1000;
+}
+
 cloak_status cloak_cookie_format(const cloak_session *session, char *out, size_t *len)
 {
-	return cloak__cookie_out(session ? session->store : NULL, session ? session->id_text : "",
-				 0, out, len);
+	if (!session)
+		return cloak__cookie_out(NULL, "", 0, 0, out, len);
+	return cloak__cookie_out(session->store, session->id_text, 0,
+				 cloak__session_max_age_s(session), out, len);
 }

@@ -33,7 +33,9 @@ struct cloak_session {
 	uint8_t is_new, dirty, gone, unknown;
 	uint8_t is_untraced; /* nothing is under the id, and no more is known: cloak__op_destroy() */
 	uint8_t is_renewed;  /* the id is another than the handle began with */
-	uint8_t is_wanted;   /* to be stored even when empty: a form was made for it */
+	/* What this handle has done: ended the session, written it, extended its life unasked. */
+	uint8_t is_ended, is_written, is_touched;
+	uint8_t is_wanted;    /* to be stored even when empty: a form was made for it */
 	uint8_t idle_changed; /* the idle time was set since load or save */
 	/* A renewal that got no answer: the new id, and the tag of what it leaves under the old one. */
 	uint8_t has_pending;
@@ -69,6 +71,9 @@ int64_t cloak__session_ttl(const struct cloak_session *s, int64_t shard_now_ms);
 int64_t cloak__record_ttl(const struct cloak__record *record, int64_t shard_now_ms);
 /* The shard's time, from when it was told last. */
 int64_t cloak__session_now(const struct cloak_session *s);
+/* The Max-Age of the session's cookie: that of the option, or the session's own idle time if it is to be
+ * remembered longer than others; 0: none. */
+int64_t cloak__session_max_age_s(const struct cloak_session *s);
 /* Note that the store has the session, and keeps it for ttl_ms from now. */
 void cloak__session_alive(struct cloak_session *s, int64_t shard_now_ms, int64_t ttl_ms);
 

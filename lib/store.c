@@ -200,9 +200,10 @@ cloak_status cloak_cookie_find(cloak_store *store, const char *header, size_t le
 	return st;
 }
 
-cloak_status cloak__cookie_out(struct cloak_store *store, const char *id, int expire, char *out,
-			       size_t *len)
+cloak_status cloak__cookie_out(struct cloak_store *store, const char *id, int expire,
+			       int64_t max_age_s, char *out, size_t *len)
 {
+	struct cloak__cookie_options options;
 	struct cloak__buf text;
 	cloak_status st;
 	size_t cap = len ? *len : 0;
@@ -211,8 +212,10 @@ cloak_status cloak__cookie_out(struct cloak_store *store, const char *id, int ex
 		*len = 0;
 	if (!store || !out || !len)
 		return CLOAK_E_INVALID;
+	options = store->cookie;
+	options.max_age_s = max_age_s;
 	cloak__buf_init(&text, 4096, 1);
-	st = cloak__cookie_put(&store->cookie, id, expire, &text);
+	st = cloak__cookie_put(&options, id, expire, &text);
 	if (st == CLOAK_OK && text.len + 1 > cap) {
 		*len = text.len + 1;
 		st = CLOAK_E_NOSPACE;
@@ -227,5 +230,5 @@ cloak_status cloak__cookie_out(struct cloak_store *store, const char *id, int ex
 
 cloak_status cloak_cookie_expire(cloak_store *store, char *out, size_t *len)
 {
-	return cloak__cookie_out(store, "", 1, out, len);
+	return cloak__cookie_out(store, "", 1, 0, out, len);
 }

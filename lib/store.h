@@ -45,9 +45,9 @@ cloak_status cloak__store_enter(struct cloak_store *store, struct cloak__view **
 /* The view in force, for tests: nobody changes or closes the store meanwhile. */
 struct cloak__view *cloak__store_view(struct cloak_store *store);
 
-/* A Set-Cookie value into a caller's buffer, two-call size. */
-cloak_status cloak__cookie_out(struct cloak_store *store, const char *id, int expire, char *out,
-			       size_t *len);
+/* A Set-Cookie value into a caller's buffer, two-call size. max_age_s 0: not persistent. */
+cloak_status cloak__cookie_out(struct cloak_store *store, const char *id, int expire,
+			       int64_t max_age_s, char *out, size_t *len);
 
 int64_t cloak__store_mono_ms(const struct cloak_store *store);
 int64_t cloak__store_mono_ns(const struct cloak_store *store);
