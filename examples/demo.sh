@@ -69,7 +69,8 @@ for program in lighttpd redis-cli curl od; do
 done
 quickstart=$build/examples/quickstart
 counter=$build/examples/cgi/counter
-for program in "$quickstart" "$counter"; do
+login=$build/examples/cgi/login
+for program in "$quickstart" "$counter" "$login"; do
 	[ -x "$program" ] || fail "$program is not built (make)"
 done
 
@@ -111,7 +112,9 @@ run "$quickstart" "$uri" || fail "quickstart found something wrong"
 
 heading "Part 2. A page that counts visits (examples/cgi/counter.c, served by lighttpd)"
 mkdir "$dir/www"
-ln -s "$(cd "$(dirname "$counter")" && pwd)/counter" "$dir/www/counter.cgi"
+for program in counter login; do
+	ln -s "$(cd "$(dirname "$counter")" && pwd)/$program" "$dir/www/$program.cgi"
+done
 token=$$-$RANDOM$RANDOM
 echo "$token" >"$dir/www/token.txt"
 key=$(head -c 32 /dev/urandom | base64)
@@ -146,33 +149,42 @@ done
 	cat "$dir/lighttpd.out" "$dir/lighttpd.log" >&2 || true
 	fail "lighttpd does not come up"
 }
-url=http://127.0.0.1:$port/counter.cgi
+site=http://127.0.0.1:$port
+url=$site/counter.cgi
 printf 'Serving %s\n\n' "$url"
 
-# One request of a browser: $1 its name, $2 the count to expect. Sets status and header.
+# One request of a browser: $1 its name, $2 the address, the rest for curl. Sets status, page, note.
 #
 # The cookie is Secure, to be returned over https, and this is http. curl 7.88 takes 127.0.0.1 for
 # safe and would return it from its own cookie jar (-b, -c); older ones would not. So that any curl
 # will do, each browser's jar is a file of ours, sent by hand.
-visit() {
-	local jar=$dir/jar.$1 cookie=() body note="returns its cookie" new
+ask() {
+	local jar=$dir/jar.$1 address=$2 cookie=() new
+	shift 2
+	note="returns its cookie"
 	if [ -s "$jar" ]; then
 		cookie=(-H "Cookie: $(cat "$jar")")
 	else
 		note="has no cookie yet"
 	fi
-	run curl -sS -m 5 -D "$dir/header" -o "$dir/body" ${cookie[@]+"${cookie[@]}"} "$url" ||
-		fail "no answer from $url"
+	run curl -sS -m 5 -D "$dir/header" -o "$dir/body" ${cookie[@]+"${cookie[@]}"} "$@" "$address" ||
+		fail "no answer from $address"
 	status=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$dir/header")
 	new=$(tr -d '\r' <"$dir/header" | sed -n 's/^[Ss]et-[Cc]ookie: *\([^;]*\).*/\1/p')
 	if [ -n "$new" ]; then
-		printf '%s' "$new" >"$jar"
+		if [ -n "${new#*=}" ]; then printf '%s' "$new" >"$jar"; else rm "$jar"; fi
 		# SEC-40
 		grep -qi '^cache-control: *no-store' "$dir/header" || fail "a cookie that caches may keep"
 	fi
-	body=$(sed -n 's/^<p>\(.*\)<\/p>$/\1/p' "$dir/body" | sed 's/<[^>]*>//g')
-	printf '   browser %s %s: %s %s\n' "$1" "$note" "$status" "$body"
-	[ "$2" = - ] || [ "$body" = "This browser has been here $2." ] ||
+	page=$(sed -n 's/^<p>\(.*\)<\/p>$/\1/p' "$dir/body" | sed 's/<[^>]*>//g' | tr '\n' ' ')
+	page=${page% }
+}
+
+# A visit to the counter: $1 whose, $2 the count to expect.
+visit() {
+	ask "$1" "$url"
+	printf '   browser %s %s: %s %s\n' "$1" "$note" "$status" "$page"
+	[ "$2" = - ] || [ "$page" = "This browser has been here $2." ] ||
 		fail "browser $1 should have been counted $2"
 }
 
@@ -200,7 +212,54 @@ done
 
 # ---- 4 -------------------------------------------------------------------------------------------
 
-heading "Part 4. Redis goes away: an outage is not a logout"
+heading "Part 4. Logging in and out (examples/cgi/login.c)"
+
+# What browser $1 does, $2 in words; $3 the status to expect and $4 a part of the page; the rest for curl.
+step() {
+	local who=$1 what=$2 wanted=$3 text=$4
+	shift 4
+	ask "$who" "$site/login.cgi" "$@"
+	printf '   browser %s %s: %s %s\n' "$who" "$what" "$status" "$page"
+	[ "$status" = "$wanted" ] || fail "the answer should be $wanted, not $status"
+	case $page in *"$text"*) ;; *) fail "the page should say: $text" ;; esac
+}
+
+# The token in the page that was sent last, as data for curl.
+token() {
+	sed -n 's/.*name="token" value="\([A-Za-z0-9_-]*\)".*/token=\1/p' "$dir/body"
+}
+
+ada=(-d action=login -d name=ada -d password=analytical)
+step C "asks for the form" 200 ""
+cp "$dir/jar.C" "$dir/jar.planted"
+token=$(token)
+step C "sends it with a wrong password" 303 "" -d "$token" -d action=login -d name=ada -d password=x
+step C "is told" 200 "Name or password is wrong."
+step C "is told once" 200 ""
+[ -z "$page" ] || fail "a message was shown twice"
+# SEC-43
+[ "$(token)" != "$token" ] || fail "two pages have the same token"
+step C "sends the form of another site" 403 "" "${ada[@]}"
+step C "sends a token of its own making" 403 "" -d "${token%?????}AAAAA" "${ada[@]}"
+# SEC-11
+step C "logs in with the form it had first" 303 "" -d "$token" "${ada[@]}"
+! cmp -s "$dir/jar.C" "$dir/jar.planted" || fail "the id is the one of before"
+step C "is logged in" 200 "You are logged in. You are ada."
+step C "sends an old form" 403 "" -d "$token" -d action=logout
+step planted "knows the id of before" 200 ""
+[ -z "$page" ] || fail "the id of before opens something"
+! grep -qi '^set-cookie' "$dir/header" || fail "a cookie was set over the new one"
+step C "is logged in still" 200 "You are ada."
+cp "$dir/jar.C" "$dir/jar.stolen"
+# SEC-18
+step C "logs out" 303 "" -d "$(token)" -d action=logout
+[ ! -e "$dir/jar.C" ] || fail "the cookie was not dropped"
+step stolen "has the id of the session that ended" 200 ""
+[ -z "$page" ] || fail "the session goes on"
+
+# ---- 5 -------------------------------------------------------------------------------------------
+
+heading "Part 5. Redis goes away: an outage is not a logout"
 cp "$dir/jar.A" "$dir/jar.before"
 kill $redis
 wait $redis 2>/dev/null || true
@@ -209,5 +268,7 @@ visit A -
 cmp -s "$dir/jar.A" "$dir/jar.before" || fail "the cookie was changed"
 ! grep -qi '^set-cookie' "$dir/header" || fail "a cookie was set"
 grep -qi '^retry-after' "$dir/header" || fail "no Retry-After"
+step A "wants to log in" 503 ""
+! grep -qi '^set-cookie' "$dir/header" || fail "a cookie was set"
 printf '\n   503, Retry-After, and the cookie is left alone.\n'
 printf '\nAll as it should be. Nothing is left running, no file is left behind.\n'

@@ -87,48 +87,28 @@ static cloak_status open_store(cloak_store **out, cloak_error *err)
 	return rc;
 }
 
-/* The session of the browser's cookie, or a new one when it has none that lives. */
-static cloak_status find_session(cloak_store *store, cloak_session **out, cloak_error *err)
+/* Add one visit. When the session ended or was replaced while we counted, the visit counts for the one
+ * that the next try finds or makes. *web is the caller's to free. */
+static cloak_status count_visit(cloak_store *store, cloak_web **web, int64_t *visits,
+				cloak_error *err)
 {
-	const char *header = getenv("HTTP_COOKIE"), *id;
-	size_t id_len;
-	cloak_status rc;
-
-	rc = cloak_cookie_find(store, header, header ? strlen(header) : 0, &id, &id_len);
-	if (rc == CLOAK_OK)
-		rc = cloak_session_load(store, id, id_len, 0, out, err);
-	return rc > CLOAK_OK ? cloak_session_create(store, out, err) : rc;
-}
-
-/* Add one visit. *session may be replaced by a new one: when it ended while we counted. */
-static cloak_status count_visit(cloak_store *store, cloak_session **session, int64_t *visits,
-				int *set_cookie, cloak_error *err)
-{
-	cloak_status rc = CLOAK_OK;
+	const char *cookie = getenv("HTTP_COOKIE");
+	cloak_status rc = CLOAK_NOT_FOUND;
 	int tries;
 
-	*visits = 0;
-	*set_cookie = cloak_session_is_new(*session);
-	for (tries = 0; tries < TRIES && rc == CLOAK_OK; tries++) {
-		rc = cloak_session_add_i64(*session, "visits", 1, NULL);
+	for (tries = 0; tries < TRIES && rc > CLOAK_OK && rc != CLOAK_UNCONFIRMED; tries++) {
+		cloak_web_free(*web);
+		rc = cloak_web_begin(store, cookie, cookie ? strlen(cookie) : 0, 0, web, err);
 		if (rc == CLOAK_OK)
-			rc = cloak_session_save(*session, 0, err);
+			rc = cloak_session_add_i64(cloak_web_session(*web), "visits", 1, NULL);
+		if (rc == CLOAK_OK)
+			rc = cloak_web_finish(*web, err);
 		if (rc == CLOAK_E_UNKNOWN) /* the answer was lost: ask whether it was applied */
-			rc = cloak_session_save(*session, 0, err);
-		if (rc == CLOAK_OK || rc == CLOAK_UNCONFIRMED) {
-			if (cloak_session_is_renewed(*session)) /* as renewal_timeout says */
-				*set_cookie = 1;
-			return cloak_session_get_i64(*session, "visits", visits);
-		}
-		if (rc == CLOAK_CONFLICT) { /* it was not */
-			rc = cloak_session_reload(*session, err);
-		} else if (rc == CLOAK_NOT_FOUND || rc == CLOAK_RENEWED) {
-			cloak_session_free(*session);
-			rc = cloak_session_create(store, session, err);
-			*set_cookie = 1;
-		}
+			rc = cloak_web_finish(*web, err);
 	}
-	if (rc >= CLOAK_OK) {
+	if (rc == CLOAK_OK || rc == CLOAK_UNCONFIRMED)
+		return cloak_session_get_i64(cloak_web_session(*web), "visits", visits);
+	if (rc > CLOAK_OK) {
 		snprintf(err->text, sizeof err->text, "the session changes too fast");
 		rc = CLOAK_E_UNAVAILABLE;
 	}
@@ -138,27 +118,26 @@ static cloak_status count_visit(cloak_store *store, cloak_session **session, int
 int main(void)
 {
 	cloak_store *store = NULL;
-	cloak_session *session = NULL;
+	cloak_web *web = NULL;
 	cloak_error err = {0};
 	cloak_status rc;
+	const char *name, *value;
 	int64_t visits = 0;
-	int set_cookie = 0, result;
-	char text[128], cookie[1024];
-	size_t len = sizeof cookie;
+	int result;
+	size_t i;
+	char text[128];
 
-	if ((rc = open_store(&store, &err)) || (rc = find_session(store, &session, &err)) ||
-	    (rc = count_visit(store, &session, &visits, &set_cookie, &err)) ||
-	    (set_cookie && (rc = cloak_cookie_format(session, cookie, &len)))) {
+	if ((rc = open_store(&store, &err)) || (rc = count_visit(store, &web, &visits, &err))) {
 		result = unavailable(rc, &err);
 	} else {
-		if (set_cookie)
-			printf("Set-Cookie: %s\r\n", cookie);
+		for (i = 0; cloak_web_header_at(web, i, &name, &value) == CLOAK_OK; i++)
+			printf("%s: %s\r\n", name, value);
 		snprintf(text, sizeof text,
 			 "This browser has been here <strong>%" PRId64 "</strong> %s.", visits,
 			 visits == 1 ? "time" : "times");
 		result = page("Visits", text);
 	}
-	cloak_session_free(session);
+	cloak_web_free(web);
 	cloak_store_close(store);
 	return result;
 }
