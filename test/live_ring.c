@@ -9,6 +9,7 @@
 
 #define IDS 60
 #define FORWARDER 2
+#define SUPERSEDED 3
 #define TOMBSTONE 4
 
 static struct ring ring;
@@ -396,6 +397,50 @@ START_TEST(renewal_moves_a_session_to_the_own_ring)
 }
 END_TEST
 
+/* A process that is not switched yet has renewed it within its own ring, where it stays: whoever comes with the
+ * old id must write there, not where his own ring would have it. */
+START_TEST(writes_go_where_a_forwarder_has_led)
+{
+	cloak_store *old, *new;
+	cloak_session *s, *slow, *late;
+	char id[CONTRACT_ID_CHARS + 1], name[33];
+
+	fresh();
+	old = open_rings(OLD, "next", NEW);
+	new = open_rings(NEW, "previous", OLD);
+	for (;;) {
+		make_at(old, OLD, 0, NEW, 3, id, name);
+		slow = contract_load(new, id);
+		late = contract_load(new, id);
+		s = contract_load(old, id);
+		EXPECT(CLOAK_OK, cloak_session_renew(s, 0, &err));
+		ring_name(cloak_session_id(s), name);
+		if (ring_owner(NEW, name) == 3)
+			break;
+		cloak_session_free(s);
+		cloak_session_free(slow);
+		cloak_session_free(late);
+	}
+	EXPECT(CLOAK_OK, cloak_session_set_i64(slow, "m", 2));
+	EXPECT(CLOAK_OK, cloak_session_save(slow, 0, &err));
+	ck_assert_str_eq(cloak_session_id(slow), cloak_session_id(s));
+	EXPECT(CLOAK_OK, cloak_session_reload(s, &err));
+	ck_assert_uint_eq(cloak_session_count(s), 2);
+	ck_assert_int_eq(ring_format(&ring, ring_owner(OLD, name), name), 1);
+	EXPECT(CLOAK_OK, cloak_session_authenticate(late, &err));
+	ck_assert_int_eq(ring_format(&ring, ring_owner(OLD, name), name), SUPERSEDED);
+	ck_assert_int_eq(ring_format(&ring, 3, name), 0);
+	ck_assert_uint_eq(cloak_session_count(late), 2);
+	contract_no_load(old, cloak_session_id(s), CLOAK_RENEWED);
+	loads(old, cloak_session_id(late));
+	cloak_session_free(s);
+	cloak_session_free(slow);
+	cloak_session_free(late);
+	cloak_store_close(old);
+	cloak_store_close(new);
+}
+END_TEST
+
 /* SEC-12. Who destroys with an old id ends what it was renewed to, in the other ring too. */
 START_TEST(destroy_follows_a_renewal_from_ring_to_ring)
 {
@@ -598,6 +643,7 @@ static Suite *make_suite(void)
 	tcase_add_test(two, each_configuration_finds_what_its_neighbours_create);
 	tcase_add_test(two, writes_go_where_it_was_found);
 	tcase_add_test(two, renewal_moves_a_session_to_the_own_ring);
+	tcase_add_test(two, writes_go_where_a_forwarder_has_led);
 	tcase_add_test(two, destroy_follows_a_renewal_from_ring_to_ring);
 	tcase_add_test(two, destroy_leaves_a_tombstone_at_both_owners);
 	tcase_add_test(two, destroy_that_reaches_one_owner_is_not_done);

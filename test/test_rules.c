@@ -209,7 +209,7 @@ START_TEST(what_is_known_to_be_saved_is_not_replayed)
 		}
 		OK(cloak_session_save(a, 0, NULL)); /* it was */
 		b_adds();
-		OK(cloak_session_set_i64(a, "m", 1));
+		OK(cloak_session_set_i64(a, "m", before));
 		OK(cloak_session_save(a, 0, NULL));
 		ck_assert_int_eq(stored_at(cloak_session_id(a), "n"), before + 101);
 	}
@@ -602,6 +602,17 @@ START_TEST(destroy_that_ended_a_part_is_unknown)
 }
 END_TEST
 
+/* Where a forwarder is, all that came after it has left its trace. */
+START_TEST(old_handle_that_finds_a_forwarder_has_not_lost_the_trace)
+{
+	faulty.store->config->settings.renew_grace_ms = 3600000;
+	b_renews();
+	faulty_pass(3600000 - 1); /* the session has expired */
+	OK(cloak_session_destroy(a, NULL));
+	ck_assert_uint_eq(faulty.ends, 2);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("rules");
@@ -637,6 +648,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, tombstone_says_nothing_of_a_renewal_without_an_answer);
 	tcase_add_test(tc, first_save_of_unknown_fate_is_ended_too);
 	tcase_add_test(tc, destroy_that_ended_a_part_is_unknown);
+	tcase_add_test(tc, old_handle_that_finds_a_forwarder_has_not_lost_the_trace);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
