@@ -317,9 +317,10 @@ $(Q)test/run.sh -t build/notes/$1 $2
 endef
 
 STATIC = check-layers check-symbols check-docs check-man check-readme check-install \
-	check-security check-banned check-events check-format check-demo check-hiredis \
-	check-selftest
+	check-security check-banned check-events check-format check-demo check-browsers \
+	check-hiredis check-selftest
 CMD_check-demo = bash test/checks/demo.sh build/release
+CMD_check-browsers = bash test/checks/browsers.sh build/release
 CMD_check-layers = sh test/checks/layers.sh
 CMD_check-symbols = sh test/checks/symbols.sh $(SO)
 CMD_check-docs = sh test/checks/docs.sh
@@ -362,6 +363,7 @@ check-banned: ## functions the library and its tests do without
 check-events: ## log events: one table of names, nothing is logged past it
 check-format: ## the code is as clang-format 14 would write it
 check-demo: ## the demo, interrupted at many moments, leaves nothing behind
+check-browsers: ## what curl and Chromium, if it is there, do with cookies over http
 check-hiredis: ## builds with hiredis 1.x, of HIREDIS_PREFIX= or of a later Debian, and runs so
 check-selftest: ## each of these checks can fail
 
@@ -369,7 +371,7 @@ check-symbols run/check-symbols: $(SO)
 check-man run/check-man: $(SO) $(OPTIONS)
 check-readme run/check-readme: $(OPTIONS)
 check-install run/check-install: lib man
-check-demo run/check-demo: $(EXAMPLES)
+check-demo run/check-demo check-browsers run/check-browsers: $(EXAMPLES)
 check-selftest run/check-selftest: lib $(OPTIONS)
 
 $(STATIC):

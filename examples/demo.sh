@@ -155,9 +155,9 @@ printf 'Serving %s\n\n' "$url"
 
 # One request of a browser: $1 its name, $2 the address, the rest for curl. Sets status, page, note.
 #
-# The cookie is Secure, to be returned over https, and this is http. curl 7.88 takes 127.0.0.1 for
-# safe and would return it from its own cookie jar (-b, -c); older ones would not. So that any curl
-# will do, each browser's jar is a file of ours, sent by hand.
+# The cookie is Secure, to be returned over https, and this is http. curl from 7.79 on takes 127.0.0.1
+# for safe and would return it from its own cookie jar (-b, -c). So that any curl will do, each browser's
+# jar is a file of ours, sent by hand.
 ask() {
 	local jar=$dir/jar.$1 address=$2 cookie=() new
 	shift 2

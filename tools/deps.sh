@@ -5,7 +5,8 @@
 #
 #   tools/deps.sh GROUP...     build: to build the library     test: for `make check`
 #                              fuzz: for `make fuzz`           demo: for `make demo`
-#                              valgrind: for `make valgrind`
+#                              valgrind: for `make valgrind`   browser: Chromium, for
+#                              `make check-browsers` (290 MB)
 #
 # Nothing missing: says nothing, asks nothing. Otherwise names the packages, and installs them with
 # apt-get (Debian 12, Ubuntu 24.04 and later), through sudo unless root. No service is started or
@@ -71,8 +72,11 @@ for group in "$@"; do
 		*" lighttpd "*) services=lighttpd ;;
 		esac
 		;;
+	browser)
+		need chromium has chromium
+		;;
 	*)
-		echo "tools/deps.sh: no group '$group': build, test, fuzz, valgrind, demo" >&2
+		echo "tools/deps.sh: no group '$group': build, test, fuzz, valgrind, demo, browser" >&2
 		exit 2
 		;;
 	esac

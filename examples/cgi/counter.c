@@ -3,8 +3,8 @@
 
 /*
  * The web server sets CLOAKROOM_URI and CLOAKROOM_KEY. The default cookie, __Host-..., is Secure:
- * browsers return it over https. Over http to 127.0.0.1 or localhost programs differ: curl 7.88
- * takes these names for safe and returns the cookie, older ones do not.
+ * browsers return it over https, and over http to 127.0.0.1 and localhost alone; curl before 7.79 not
+ * there either (test/checks/browsers.sh).
  *
  * What the example shows beside the counting:
  *

@@ -5,7 +5,7 @@
 # tests: every number named exists, and what is `done` has a test.
 set -u
 list=test/checks/security.txt
-files=$(ls test/*.c test/support/*.c test/fuzz/*.c examples/demo.sh 2>/dev/null)
+files=$(ls test/*.c test/support/*.c test/fuzz/*.c examples/demo.sh test/checks/browsers.sh 2>/dev/null)
 # shellcheck disable=SC2086 # names without spaces
 grep -onE 'SEC-[0-9]+' $files /dev/null | sed 's/^\([^:]*\):[0-9]*:SEC-0*/\1 /' | sort -u |
 awk -v list="$list" '
