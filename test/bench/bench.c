@@ -29,6 +29,7 @@
 #include "sides.h"
 #include "stored.h"
 #include "tls.h"
+#include "web.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +151,18 @@ static void tls(struct bench *b)
 	tls_close(b);
 }
 
+static void web(struct bench *b)
+{
+	const struct work work = {web_sides, 2, 1, 1, 25, 80};
+	struct outcome out;
+
+	if (!is_wanted("web.request"))
+		return;
+	rounds_run(b, &work, &out);
+	report_ratio("web.request", "us", 1e6 / out.side[OURS][RATE], 1e6 / out.side[SEALED][RATE],
+		     1 / out.ratio[SEALED][RATE], "cloakroom load");
+}
+
 static void all_cases(struct bench *b, const char *library)
 {
 	int64_t store_bytes;
@@ -162,6 +175,7 @@ static void all_cases(struct bench *b, const char *library)
 	single(b, "load.1.tcp", load_one);
 	single(b, "save.1.tcp", save_one);
 	tls(b);
+	web(b);
 	many(b);
 	threads(b, "load.4", load_one, 4);
 	threads(b, "load.16", load_one, 16);
