@@ -18,7 +18,8 @@
  *                   requests that are served late, processes that die, time that passes
  *   protocol.[ch]   load, save and destroy as step functions, as in lib/; renewal.c: renew
  *   users*.[ch]     the same for the records of users, a smaller world of their own: users_world.c what
- *                   is outside, users_calls.c, users_bind.c, users_limit.c and users_end.c the calls
+ *                   is outside, users_calls.c, users_bind.c, users_limit.c and users_end.c the calls,
+ *                   users_promises.c what is promised
  *   others          one model per file: who does what at once, and what is promised
  *
  *   destroy_renew   destroy, timed renewal, save and a late first save

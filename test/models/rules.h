@@ -17,7 +17,9 @@
  *     finds its own bytes is done. The other way round was explored too, and no promise breaks: the first
  *     is as good as its opposite, the second makes a retry worth its while.
  *   - records of users: that a record's time to live never shrinks, and that it is at least ten minutes,
- *     are one rule here, USER_STAYS, for each alone suffices.
+ *     are one rule here, USER_STAYS, for each alone suffices. That put and write may come in either order
+ *     is no rule: the scenarios have both. Where only one is right, see USER_VICTIM_LAST. Ending a name
+ *     goes on to successors, as a destroy does; no promise breaks without that, for they are listed, too.
  */
 /* clang-format off */
 #define RULES(R) \

@@ -125,10 +125,12 @@ struct world {
 	uint8_t marked;              /* serials whose marks have taken effect (bits) */
 	uint8_t moment;              /* an END_ALL has taken effect */
 	uint8_t must_die, must_live; /* serials (bits) */
-	uint8_t befell;              /* something broke or somebody died */
+	uint8_t befell;              /* enum befell (bits) */
 	uint8_t excess;              /* a log-in died or said that the limit may be exceeded */
 	uint8_t wrong;               /* an answer was: enum wrong */
 };
+
+enum befell { FAULT = 1, FAILOVER = 2 };
 
 enum wrong { RIGHT, DOOMED, LEAKS, DENIED, LOST_BY_FAILURE, NOT_SHOWN, STALE };
 

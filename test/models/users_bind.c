@@ -109,11 +109,10 @@ void users_undo(struct world *w, unsigned c, enum answer answer)
 /* ---- put ---- */
 
 /* The entry is marked or gone: in any record that was read. */
-static int refused(const struct world *w, const struct client *cl)
+static int refused(const struct client *cl)
 {
 	uint8_t listed = 0, marked = 0, bit = users_bit(cl->serial);
 
-	(void)w;
 	for (unsigned ring = 0; ring < RINGS; ring++) {
 		listed |= users_entries(&cl->call.rec[ring]) & bit;
 		marked |= cl->call.rec[ring].marked & bit;
@@ -129,7 +128,7 @@ static void put_bind(struct world *w, unsigned c)
 	struct record r = cl->call.rec[cl->own];
 
 	if (r.names[cl->serial]) { /* an attempt whose answer was lost */
-		if (refused(w, cl))
+		if (refused(cl))
 			users_undo(w, c, ENDED);
 		else
 			users_put_done(w, c);
@@ -162,7 +161,7 @@ void users_putting(struct world *w, unsigned c)
 
 	if (cl->op == BIND) {
 		put_bind(w, c);
-	} else if (refused(w, cl)) {
+	} else if (refused(cl)) {
 		users_undo(w, c, ENDED);
 	} else if (r.names[cl->serial] & fresh) {
 		users_put_done(w, c);

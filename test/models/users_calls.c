@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "users.h"
 
+#include <assert.h>
 #include <string.h>
 
 /*
@@ -265,6 +266,7 @@ int users_begin(struct world *w, unsigned c)
 	cl->call.clean = 1;
 	if (cl->op == BIND)
 		cl->serial = ++w->serials;
+	assert(w->serials < SERIALS && w->names + 1 < NAMES); /* enough for all scenarios */
 	if (cl->op == BIND || cl->op == RENEW)
 		cl->call.fresh = ++w->names;
 	else
@@ -332,7 +334,8 @@ void users_answer(struct world *w, unsigned c, enum answer answer)
 		bound(w, cl, answer);
 	if (cl->op == END_ALL && answer == OK)
 		w->must_die |= cl->call.due;
-	if (cl->op == LIST && answer == OK && cl->call.alone && cl->asks != 3 && leaks(w))
+	if (cl->op == LIST && answer == OK && cl->call.alone && !cl->call.blind && !w->two_rings &&
+	    leaks(w))
 		w->wrong = LEAKS;
 }
 

@@ -1,4 +1,4 @@
-/* T0 test support: shards, connections, deaths, time and promises, for the models of users */
+/* T0 test support: shards, connections, deaths and time, for the models of users */
 /* SPDX-License-Identifier: MIT */
 #include "users.h"
 
@@ -113,8 +113,7 @@ static const char *record_text(const struct record *r, char *text, size_t len)
 	return text;
 }
 
-static const char *request_text(const struct world *w, const struct request *r, char *text,
-				size_t len)
+static const char *request_text(const struct request *r, char *text, size_t len)
 {
 	static const char *const words[] = {
 		"GET", "PUT if absent:", "PUT if live:", "END", "TOMBSTONE if absent:", "READ",
@@ -134,7 +133,6 @@ static const char *request_text(const struct world *w, const struct request *r, 
 		snprintf(text, len, "%s id%u", words[r->kind], r->name);
 	if (r->ring && (r->kind == PUT || r->kind == READ || r->kind == NEW || r->kind == OLD))
 		snprintf(text + strlen(text), len - strlen(text), " [ring 1]");
-	(void)w;
 	return text;
 }
 
@@ -205,7 +203,7 @@ static void number_tags(struct world *w)
 
 static void keep_late(struct world *w, const struct request *r)
 {
-	w->befell = 1;
+	w->befell |= FAULT;
 	if (r->kind == ASK || r->kind == READ)
 		return;
 	for (unsigned i = 0; i < LATE; i++)
@@ -225,7 +223,7 @@ static void client_moves(struct explore *x, const struct world *w, unsigned c)
 	struct reply reply = serve(&next, &r);
 	char asked[200], answered[200];
 
-	request_text(w, &r, asked, sizeof asked);
+	request_text(&r, asked, sizeof asked);
 	reply_text(&r, &reply, answered, sizeof answered);
 	users_step(&next, c, &reply);
 	number_tags(&next);
@@ -270,7 +268,7 @@ static void late_moves(struct explore *x, const struct world *w)
 		reply = serve(&next, &r);
 		number_tags(&next);
 		explore_move(x, &next, "served late, nobody listens: %s: %s",
-			     request_text(w, &r, asked, sizeof asked),
+			     request_text(&r, asked, sizeof asked),
 			     reply_text(&r, &reply, answered, sizeof answered));
 	}
 }
@@ -308,7 +306,7 @@ static void fault_moves(struct explore *x, const struct world *w)
 		if (next.key[0][n].format != LIVE || next.key[0][n].serial != 1)
 			continue;
 		next.idles--;
-		next.befell = 1;
+		next.befell |= FAULT;
 		for (unsigned c = 0; c < CLIENTS; c++)
 			next.client[c].call.alone = 0;
 		memset(&next.key[0][n], 0, sizeof(struct value));
@@ -322,7 +320,7 @@ static void fault_moves(struct explore *x, const struct world *w)
 		if (!call->listed || w->rec[0].tag != call->rec[0].tag)
 			continue;
 		next.failovers--;
-		next.befell = 1;
+		next.befell |= FAILOVER;
 		next.rec[0] = w->before;
 		memset(&next.before, 0, sizeof next.before);
 		explore_move(x, &next,
@@ -378,123 +376,4 @@ struct world users_start(uint8_t ring, uint8_t sessions)
 		w.client[c].own = w.client[c].first = ring;
 	}
 	return w;
-}
-
-/* ---- promises ---- */
-
-static const struct value *strongest(const struct world *w, uint8_t name)
-{
-	const struct value *a = &w->key[0][name], *b = &w->key[1][name];
-
-	return a->format >= b->format ? a : b;
-}
-
-uint8_t users_opens(const struct world *w, uint8_t name)
-{
-	for (unsigned hops = 0; name && hops < NAMES; hops++) {
-		const struct value *v = strongest(w, name);
-
-		if (v->format != FORWARDER)
-			return v->format == LIVE ? name : 0;
-		name = v->next;
-	}
-	return 0;
-}
-
-static int calm(const struct world *w)
-{
-	for (unsigned c = 0; c < CLIENTS; c++)
-		if (w->client[c].op)
-			return 0;
-	for (unsigned i = 0; i < LATE; i++)
-		if (w->late[i].kind)
-			return 0;
-	return 1;
-}
-
-/* Somebody has put this name and will look whether it is still there. */
-static int looked_for(const struct world *w, uint8_t name)
-{
-	for (unsigned c = 0; c < CLIENTS; c++)
-		if ((w->client[c].call.listed || w->client[c].call.undoing) &&
-		    w->client[c].call.fresh == name)
-			return 1;
-	return 0;
-}
-
-/* A session that an id opens is listed, by its name, in the record beside it. */
-static const char *listed(const struct world *w)
-{
-	for (uint8_t n = 1; n < NAMES; n++) {
-		uint8_t name = w->known & users_bit(n) ? users_opens(w, n) : 0;
-		unsigned ring = w->key[1][name].format == LIVE;
-
-		if (name && !(w->rec[ring].names[w->key[ring][name].serial] & users_bit(name)) &&
-		    !(w->befell && looked_for(w, name)))
-			return "a session that is open is listed";
-	}
-	return NULL;
-}
-
-/* After OK no id opens it; and no record of it is left in the shards, also under an id that was never
- * handed out, unless a renewal that wrote first died in between. */
-static const char *ended(const struct world *w)
-{
-	for (uint8_t n = 1; n < NAMES; n++) {
-		uint8_t name = w->known & users_bit(n) ? users_opens(w, n) : 0;
-
-		if (name && w->must_die & users_bit(strongest(w, name)->serial))
-			return "after an end-all that was answered OK no id opens an older session";
-		if (strongest(w, n)->format == LIVE &&
-		    w->must_die & users_bit(strongest(w, n)->serial) &&
-		    ((w->order == PUT_FIRST && !w->two_rings) || (calm(w) && !w->befell)))
-			return "... and nothing of it is left, under whatever id";
-	}
-	return NULL;
-}
-
-static const char *limited(const struct world *w)
-{
-	unsigned count = 0;
-
-	if (!w->limit || w->excess || !calm(w))
-		return NULL;
-	for (unsigned s = 1; s < SERIALS; s++)
-		count += users_opens(w, w->latest[s]) != 0;
-	return count > w->limit ? "after a log-in that was answered OK the limit is kept" : NULL;
-}
-
-/* When all calls are over and nothing befell any of them. */
-static const char *tidy(const struct world *w)
-{
-	if (!calm(w) || w->befell)
-		return NULL;
-	for (unsigned s = 1; s < SERIALS; s++) {
-		uint8_t a = w->rec[0].names[s], b = w->rec[1].names[s];
-
-		if ((a && b) || a & (a - 1) || b & (b - 1))
-			return "a session is listed once, by the name that is in use";
-	}
-	return NULL;
-}
-
-const char *users_broken(const struct world *w)
-{
-	static const char *const wrongs[] = {
-		[DOOMED] = "nobody gets a new id for a session that was marked before he looked",
-		[LEAKS] = "after a list no entry is left whose session is gone",
-		[DENIED] = "a log-in is denied only for sessions that live",
-		[LOST_BY_FAILURE] = "a log-in that failed logs nobody out",
-		[NOT_SHOWN] = "a list shows every session that is open all the while",
-		[STALE] = "entries leave an hour after the deadline, at the latest",
-	};
-	const char *promises[] = {wrongs[w->wrong], ended(w), listed(w), limited(w), tidy(w)};
-
-	for (unsigned i = 0; i < sizeof promises / sizeof *promises; i++)
-		if (promises[i])
-			return promises[i];
-	for (unsigned s = 1; s < SERIALS; s++)
-		if (w->must_live & users_bit(s) && !users_opens(w, w->latest[s]))
-			return "whom an end-all is not for, it does not log out";
-	return NULL;
 }
