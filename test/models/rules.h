@@ -150,7 +150,9 @@
 	R(USER_LOOK_MISSING, user_record, "users: bind, renew", \
 	  "... and a record that is missing") \
 	R(USER_DROP, user_record, "users: renew", \
-	  "afterwards the name that is not in use leaves the entry") \
+	  "afterwards the names that were there when the new one was put leave the entry") \
+	R(USER_DROP_OLDER, user_record, "users: renew", \
+	  "... and not those that were put later") \
 	R(USER_MARK_FIRST, user_record, "users: end-all", \
 	  "entries are marked before their sessions are destroyed") \
 	R(USER_MARK_ONCE, user_record, "users: end-all", \
@@ -195,27 +197,19 @@
 	R(RINGS_OWN_RECORD, user_rings, "users, two rings", \
 	  "a renewal that crosses rings puts into its own record") \
 	R(RINGS_LOOK_BOTH, user_rings, "users, two rings", \
-	  "... looks at both after the last write, and a mark in one of them is enough") \
-	R(RINGS_LOOK_GONE, user_rings, "users, two rings", \
-	  "... and so is that the old name is gone from the record it was in") \
-	R(RINGS_DROP_OTHER, user_rings, "users, two rings", \
-	  "... then drops from the other") \
-	R(RINGS_DROP_NAMES, user_rings, "users, two rings", \
-	  "... the name it replaced, not the entry") \
+	  "... looks at both, and a mark in one of them is enough") \
+	R(RINGS_LOOK_FIRST, user_rings, "users, two rings", \
+	  "... before the old id leads to the new one") \
+	R(RINGS_STAYS, user_rings, "users, two rings", \
+	  "... and leaves the entry where it was, too") \
 	R(RINGS_LIST_UNION, user_rings, "users, two rings", \
 	  "a list is the union of both records") \
-	R(RINGS_LIST_UNCHANGED, user_rings, "users, two rings", \
-	  "... which are read until both are as they were read before") \
 	R(RINGS_PASS_BOTH, user_rings, "users, two rings", \
 	  "an end-all passes over both records") \
 	R(RINGS_PASS_AGAIN, user_rings, "users, two rings", \
 	  "... again until a pass marks nothing new") \
-	R(RINGS_PASS_UNCHANGED, user_rings, "users, two rings", \
-	  "... and finds both as the pass before left them") \
 	R(RINGS_LIMIT_UNION, user_rings, "users, two rings", \
 	  "limits count the union of both records") \
-	R(RINGS_LIMIT_UNCHANGED, user_rings, "users, two rings", \
-	  "... which are read until both are as they were read before") \
 	R(RINGS_LIMIT_LOOK, user_rings, "users, two rings", \
 	  "... when the log-in looks, too: then it withdraws, or marks the oldest, itself maybe")
 /* clang-format on */

@@ -30,6 +30,7 @@ static void both_orders(struct explore *x, struct world w, const char *text)
 {
 	for (uint8_t order = PUT_FIRST; order <= WRITE_FIRST; order++) {
 		w.order = order;
+		w.strict = order == PUT_FIRST && w.client[OTHER].will != RENEW;
 		explore_move(x, &w, "%s; %s", text,
 			     order == PUT_FIRST ? "put first" : "write first");
 	}

@@ -91,9 +91,9 @@ struct client {
 		uint8_t undoing;        /* the answer, when what was written is destroyed */
 		uint8_t forwarded;      /* the old name leads to the new one */
 		uint8_t bad;            /* the look was */
-		uint8_t drop;           /* the name that leaves its entry */
+		uint8_t drop;           /* the names that leave its entry (bits) */
 		uint8_t decided, swept, blind, victims;  /* limits */
-		uint8_t seen[RINGS], again, marks;       /* passes over records */
+		uint8_t marks;                           /* this pass has marked something */
 		uint8_t todo, ended, unreached, burying; /* names (bits) */
 		uint8_t over[RINGS];                     /* serials whose entries leave */
 		/* the spectator's */
@@ -115,7 +115,7 @@ struct world {
 	struct client client[CLIENTS];
 	struct request late[LATE];
 	uint8_t scenario, order, tries, breaks, crashes, failovers, idles;
-	uint8_t limit, deny, two_rings;
+	uint8_t limit, deny, two_rings, strict;
 	uint8_t now, ticks, deadline[SERIALS];
 	uint8_t skew;                 /* how many ticks the clock of the processes is ahead */
 	uint8_t names, serials, tags; /* used up */
@@ -188,9 +188,6 @@ int users_over_limit(struct world *w, unsigned c);
 void users_marking(struct world *w, unsigned c);
 void users_removing(struct world *w, unsigned c);
 void users_sweeping(struct world *w, unsigned c);
-/* What was read of two records is how they were in one moment. */
-int users_settled(const struct client *cl, int marks);
-void users_pass_again(struct client *cl, enum stage stage);
 /* End all sessions of the marked entries, then remove those. */
 void users_end_marked(struct world *w, unsigned c, uint8_t serials);
 void users_end_answered(struct world *w, unsigned c, const struct reply *reply);

@@ -20,6 +20,8 @@ static char next_step(const struct world *w, struct client *cl)
 	const char *sequence =
 		cl->op == BIND ? bind[evicts ? WRITE_FIRST : w->order] : renew[w->order];
 
+	if (cl->op == RENEW && w->two_rings && rule(RULE_RINGS_LOOK_FIRST))
+		sequence = w->order ? "NPLO" : "PNLO";
 	if (!rule(RULE_USER_PUT_FIRST))
 		sequence = cl->op == BIND ? "NKP" : "NOKP";
 	return sequence[cl->call.step];
@@ -47,7 +49,6 @@ void users_written(struct world *w, unsigned c)
 	if (cl->call.bad) {
 		users_undo(w, c, ENDED);
 	} else if (cl->op == RENEW) {
-		cl->call.drop = cl->name;
 		cl->name = hand_out(w, cl);
 		users_answer(w, c, OK);
 		users_dropping(w, c);
@@ -177,6 +178,8 @@ void users_put_done(struct world *w, unsigned c)
 
 	cl->call.listed = 1;
 	cl->call.ambiguous = 0;
+	cl->call.drop =
+		(uint8_t)(cl->call.rec[cl->own].names[cl->serial] & ~users_bit(cl->call.fresh));
 	users_go_on(w, c);
 }
 
@@ -190,10 +193,6 @@ void users_looking(struct world *w, unsigned c)
 	uint8_t bit = users_bit(cl->serial), marked = own->marked;
 	int bad = 0;
 
-	if (cl->op == BIND && w->limit && !users_settled(cl, 0)) {
-		users_pass_again(cl, LOOKING);
-		return;
-	}
 	if (rule(RULE_RINGS_LOOK_BOTH))
 		marked |= cl->call.rec[0].marked | cl->call.rec[1].marked;
 	if (marked & bit && rule(RULE_USER_LOOK_MARKED))
@@ -205,38 +204,30 @@ void users_looking(struct world *w, unsigned c)
 		bad = 1;
 	if (!own->there && rule(RULE_USER_LOOK_MISSING))
 		bad = 1;
-	if (cl->op == RENEW && cl->call.ring != cl->own && rule(RULE_RINGS_LOOK_GONE) &&
-	    !(cl->call.rec[cl->call.ring].names[cl->serial] & users_bit(cl->name)))
-		bad = 1;
 	cl->call.listed = 0;
 	cl->call.bad = (uint8_t)bad;
 	users_go_on(w, c);
 }
 
-/* The ring whose record has the name that leaves: where that session was, or, for a renewal that lost
- * to another, where the new one was to be. */
-static unsigned drop_ring(const struct client *cl)
-{
-	return cl->call.drop == cl->call.fresh ? cl->own : cl->call.ring;
-}
-
+/* A renewal that won drops the names that were beside the new one when that was put, for the old id held
+ * the session until then; those that were put later are not dead. One that lost drops its own. */
 void users_dropping(struct world *w, unsigned c)
 {
 	struct client *cl = &w->client[c];
-	unsigned ring = drop_ring(cl);
+	unsigned ring = rule(RULE_RINGS_STAYS) || cl->call.undoing ? cl->own : cl->call.ring;
 	struct record r = cl->call.rec[ring];
-	uint8_t bit = users_bit(cl->call.drop);
-	int wanted = rule(RULE_USER_DROP) && (ring == cl->own || rule(RULE_RINGS_DROP_OTHER));
+	uint8_t *names = &r.names[cl->serial], drop = cl->call.drop;
 
-	if (!(r.names[cl->serial] & bit) || !wanted) {
+	if (!rule(RULE_USER_DROP_OLDER) && !cl->call.undoing)
+		drop = (uint8_t)~users_bit(cl->call.fresh);
+	if (ring != cl->own)
+		drop = *names;
+	if (!(*names & drop) || !rule(RULE_USER_DROP)) {
 		users_finish(w, c, NONE);
 		return;
 	}
-	r.names[cl->serial] &= (uint8_t)~bit;
-	if (ring != cl->own && !rule(RULE_RINGS_DROP_NAMES))
-		r.names[cl->serial] = 0;
-	if (!r.names[cl->serial])
-		r.marked &= (uint8_t)~users_bit(cl->serial);
+	*names &= (uint8_t)~drop;
+	r.marked &= users_entries(&r);
 	users_put(w, cl, DROPPING, ring, r);
 }
 
@@ -249,7 +240,7 @@ static void undone(struct world *w, unsigned c, const struct reply *reply)
 	if (reply->status == BROKEN) {
 		users_finish(w, c, UNKNOWN);
 	} else {
-		cl->call.drop = cl->call.fresh;
+		cl->call.drop = users_bit(cl->call.fresh);
 		users_answer(w, c, cl->call.undoing);
 		users_dropping(w, c);
 	}

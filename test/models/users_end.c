@@ -8,7 +8,8 @@
  *   end-all  READ ─ PUT marks ─ END, END, ... ─ PUT without the entries ─> OK, PARTIAL
  *   list     READ ─ ASK, ASK, ... ─ BURY ... ─ PUT without the entries whose session is gone ─> OK
  *
- * With two rings both records are read and written, and read again until nothing has changed.
+ * With two rings both records are read and marked, again until there is nothing to mark: they are not
+ * seen in one moment, but a session that goes from ring to ring stays listed where it was.
  */
 
 /* ---- marks ---- */
@@ -28,35 +29,6 @@ static uint8_t targets(const struct client *cl, const struct record *r)
 	return entries;
 }
 
-/* Two records are not read in one moment: a session may go from the one to the other in between. They
- * were as they are seen if both are still so. */
-int users_settled(const struct client *cl, int marks)
-{
-	const struct call *call = &cl->call;
-
-	if (cl->asks != 3 || !rule(RULE_RINGS_PASS_BOTH) || !rule(RULE_RINGS_PASS_AGAIN))
-		return 1;
-	if (cl->op == END_ALL && !rule(RULE_RINGS_PASS_UNCHANGED))
-		return !marks;
-	if (cl->op == LIST && !rule(RULE_RINGS_LIST_UNCHANGED))
-		return 1;
-	if (cl->op == BIND && !rule(RULE_RINGS_LIMIT_UNCHANGED))
-		return 1;
-	return call->again && call->seen[0] == call->rec[0].tag &&
-	       call->seen[1] == call->rec[1].tag;
-}
-
-void users_pass_again(struct client *cl, enum stage stage)
-{
-	struct call *call = &cl->call;
-
-	call->again = 1;
-	call->marks = 0;
-	for (unsigned ring = 0; ring < RINGS; ring++)
-		call->seen[ring] = call->rec[ring].tag;
-	users_read(cl, stage, cl->asks);
-}
-
 void users_marking(struct world *w, unsigned c)
 {
 	struct client *cl = &w->client[c];
@@ -74,8 +46,9 @@ void users_marking(struct world *w, unsigned c)
 		users_put(w, cl, MARKING, ring, r);
 		return;
 	}
-	if (!users_settled(cl, cl->call.marks)) {
-		users_pass_again(cl, MARKING);
+	if (cl->call.marks && w->two_rings && rule(RULE_RINGS_PASS_AGAIN)) {
+		cl->call.marks = 0;
+		users_read(cl, MARKING, cl->asks);
 		return;
 	}
 	w->moment = 1; /* unless another has not come as far yet */
@@ -247,10 +220,6 @@ void users_sweeping(struct world *w, unsigned c)
 	struct client *cl = &w->client[c];
 	struct call *call = &cl->call;
 
-	if (cl->op == LIST && !users_settled(cl, 0)) {
-		users_pass_again(cl, SWEEPING);
-		return;
-	}
 	for (unsigned i = 0; i < RINGS * SERIALS; i++) {
 		const struct record *r = &call->rec[i / SERIALS];
 

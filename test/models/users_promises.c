@@ -63,8 +63,9 @@ static const char *listed(const struct world *w)
 	return NULL;
 }
 
-/* After OK no id opens it; and no record of it is left in the shards, also under an id that was never
- * handed out, unless a renewal that wrote first died in between. */
+/* After OK no id opens it, and when all calls are over nothing of it is left, under an id that was never
+ * handed out, or in a list. If each name is put before anything is written there (strict), nothing is
+ * left even when a renewal dies in between. */
 static const char *ended(const struct world *w)
 {
 	for (uint8_t n = 1; n < NAMES; n++) {
@@ -74,9 +75,12 @@ static const char *ended(const struct world *w)
 			return "after an end-all that was answered OK no id opens an older session";
 		if (strongest(w, n)->format == LIVE &&
 		    w->must_die & users_bit(strongest(w, n)->serial) &&
-		    ((w->order == PUT_FIRST && !w->two_rings) || (calm(w) && !w->befell)))
+		    (w->strict || (calm(w) && !w->befell)))
 			return "... and nothing of it is left, under whatever id";
 	}
+	for (unsigned s = 1; s < SERIALS && calm(w) && !w->befell; s++)
+		if (w->must_die & users_bit(s) && (w->rec[0].names[s] || w->rec[1].names[s]))
+			return "... and it is listed no more";
 	return NULL;
 }
 
@@ -99,8 +103,8 @@ static const char *tidy(const struct world *w)
 	for (unsigned s = 1; s < SERIALS; s++) {
 		uint8_t a = w->rec[0].names[s], b = w->rec[1].names[s];
 
-		if ((a && b) || a & (a - 1) || b & (b - 1))
-			return "a session is listed once, by the name that is in use";
+		if (a & (a - 1) || b & (b - 1))
+			return "an entry has one name, that in use";
 	}
 	return NULL;
 }
