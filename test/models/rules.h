@@ -19,7 +19,8 @@
  *   - records of users: that a record's time to live never shrinks, and that it is at least ten minutes,
  *     are one rule here, USER_STAYS, for each alone suffices. That put and write may come in either order
  *     is no rule: the scenarios have both. Where only one is right, see USER_VICTIM_LAST. Ending a name
- *     goes on to successors, as a destroy does; no promise breaks without that, for they are listed, too.
+ *     goes on to successors, as a destroy does; no promise breaks without that, for they are listed, too,
+ *     and with two rings the next pass finds them.
  */
 /* clang-format off */
 #define RULES(R) \

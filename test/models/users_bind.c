@@ -6,10 +6,11 @@
 
 /*
  *   bind     READ ─ PUT ─ NEW ─ look ─ (victims: END ... remove) ─> OK
- *   renew    READ ─ PUT ─ NEW ─ OLD ─ look ─> OK ─ drop the old name
+ *   renew    READ ─ PUT ─ NEW ─ OLD ─ look ─> OK ─ drop dead names
  *
- * or NEW before PUT, and look before OLD: the library sends each two of them at once. Until OLD is done
- * and the look was good, no id is handed out; if the look is bad, what was written is destroyed.
+ * or NEW before PUT, and look before OLD: the library sends each two of them at once. With two rings the
+ * look is before OLD, and with evicted sessions NEW before PUT, in any case. Until OLD is done and the
+ * look was good, no id is handed out; if the look is bad, what was written is destroyed.
  */
 
 /* The sequence: put, new, old, look; known: the id is handed out. */
