@@ -93,6 +93,10 @@ cloak_status cloak__op_load(struct cloak__op *op); /* also reload; flags: CLOAK_
 cloak_status cloak__op_save(struct cloak__op *op);
 cloak_status cloak__op_renew(struct cloak__op *op); /* flags: CLOAK_RENEW_..., CLOAK__SAVE_... */
 cloak_status cloak__op_destroy(struct cloak__op *op);
+/* The same by name: of a session that nobody here has a handle of. To be begun by cloak__op_end_init(). */
+cloak_status cloak__op_end_name(struct cloak__op *op);
+void cloak__op_end_init(struct cloak__op *op, struct cloak_store *store,
+			const uint8_t name[CLOAK__NAME_BYTES]);
 
 /* For the step functions. */
 

@@ -4,6 +4,8 @@
 #include "support/contract.h"
 #include "support/ring.h"
 
+#include "../lib/op.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -500,6 +502,53 @@ START_TEST(destroy_leaves_a_tombstone_at_both_owners)
 }
 END_TEST
 
+/* By name alone, whichever ring it lives in: both owners, and what it was renewed to. */
+static cloak_status end_by_name(cloak_store *store, const char *id)
+{
+	uint8_t raw[CLOAK__ID_BYTES], name[CLOAK__NAME_BYTES];
+	struct cloak__op op;
+
+	ck_assert_int_eq(cloak__id_parse(id, CONTRACT_ID_CHARS, raw), 1);
+	cloak__id_name(raw, name);
+	cloak__op_end_init(&op, store, name);
+	return cloak__op_run(&op, &err);
+}
+
+START_TEST(end_by_name_reaches_both_owners_and_the_other_ring)
+{
+	cloak_store *old, *new;
+	cloak_session *s;
+	char id[CONTRACT_ID_CHARS + 1], name[33];
+
+	fresh();
+	old = open_rings(OLD, "next", NEW);
+	new = open_rings(NEW, "previous", OLD);
+	make_at(old, OLD, 1, NEW, 3, id, name);
+	EXPECT(CLOAK_OK, end_by_name(new, id));
+	ck_assert_int_eq(ring_format(&ring, 1, name), TOMBSTONE);
+	ck_assert_int_eq(ring_format(&ring, 3, name), TOMBSTONE);
+	/* renewed from ring to ring and back */
+	make_at(old, OLD, 0, NEW, 3, id, name);
+	s = contract_load(new, id);
+	EXPECT(CLOAK_OK, cloak_session_renew(s, 0, &err));
+	EXPECT(CLOAK_OK, end_by_name(old, id));
+	contract_no_load(new, cloak_session_id(s), CLOAK_NOT_FOUND);
+	contract_no_load(old, id, CLOAK_NOT_FOUND);
+	cloak_session_free(s);
+	/* one owner does not answer */
+	make_at(old, OLD, 1, NEW, 3, id, name);
+	redis_server_pause(ring.server[3]);
+	EXPECT(CLOAK_E_UNKNOWN, end_by_name(old, id));
+	contract_no_load(new, id, CLOAK_NOT_FOUND);
+	redis_server_resume(ring.server[3]);
+	while (end_by_name(old, id) != CLOAK_OK)
+		contract_pause();
+	ck_assert_int_eq(ring_format(&ring, 3, name), TOMBSTONE);
+	cloak_store_close(old);
+	cloak_store_close(new);
+}
+END_TEST
+
 /* A destroy that reaches one owner says so, holds while that one answers, and is done by repeating it. */
 START_TEST(destroy_that_reaches_one_owner_is_not_done)
 {
@@ -646,6 +695,7 @@ static Suite *make_suite(void)
 	tcase_add_test(two, writes_go_where_a_forwarder_has_led);
 	tcase_add_test(two, destroy_follows_a_renewal_from_ring_to_ring);
 	tcase_add_test(two, destroy_leaves_a_tombstone_at_both_owners);
+	tcase_add_test(two, end_by_name_reaches_both_owners_and_the_other_ring);
 	tcase_add_test(two, destroy_that_reaches_one_owner_is_not_done);
 	tcase_add_test(two, silence_of_one_owner_is_no_logout);
 	tcase_add_test(two, lost_server_counts_as_a_miss);

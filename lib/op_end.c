@@ -1,0 +1,139 @@
+/* L5 facade: ending a session, by its handle or by a name, and whatever it was renewed to */
+/* SPDX-License-Identifier: MIT */
+#include "op.h"
+#include "session.h"
+#include "store.h"
+
+#include <string.h>
+
+/*
+ *   END ── the name of a successor ── END that, and so on to the last
+ *    │                             └─ a name met before: a circle, nothing is left to end
+ *    └ no name ── the handle's own renewal may have been applied: END its new name as well
+ *              └──────────────────────────────────────────────> OK, UNCONFIRMED, RENEWED
+ *
+ * Names form a chain that time orders; only one who writes to the store himself can bend it into a
+ * circle. Grace times do not matter here, nor how many hops it takes. A superseded marker that names
+ * nobody ends the way: something lives on, which the caller is told.
+ *
+ * Who knows a session by its name alone (another session of the same user does) has no handle of it; the
+ * way is the same. END goes to both owners where two rings are known (owners.c), and doing it again does
+ * no harm, so an answer that was lost is asked for again.
+ */
+
+static cloak_status end(struct cloak__op *op)
+{
+	cloak__op_request(op, CLOAK_REQ_END, op->at.name);
+	cloak__op_want_confirmed(op);
+	return CLOAK__PENDING;
+}
+
+/* 1 if the way goes in a circle: the name was met before. Kept is the name at the last power of two of
+ * hops, which lies on any circle sooner or later (Brent). */
+static int is_circle(struct cloak__op *op)
+{
+	if (op->hops && strcmp(op->met, op->at.name) == 0)
+		return 1;
+	if ((op->hops & (op->hops - 1)) == 0)
+		memcpy(op->met, op->at.name, sizeof op->met);
+	op->hops++;
+	return 0;
+}
+
+static cloak_status also(struct cloak__op *op)
+{
+	op->attempts = 0;
+	op->ambiguous = 1; /* from here on something has been ended */
+	return end(op);
+}
+
+/* 1 if nothing was under the id that the handle has (a tombstone may be what an attempt before has left),
+ * and that may be for two reasons: the session has ended, or it was renewed after this handle had last met
+ * it, so long ago that what the renewal left here has gone. */
+static int has_lost_trace(const struct cloak__op *op)
+{
+	const struct cloak_session *s = op->session;
+	uint8_t format = op->req.out_len == 1 ? op->req.out[0] : CLOAK__FORMAT_LIVE;
+
+	if (!s || s->is_new || strcmp(op->at.name, s->name) != 0)
+		return 0;
+	if (format != 0 && !(format == CLOAK__FORMAT_TOMBSTONE && op->ambiguous))
+		return 0;
+	return cloak__store_mono_ms(op->store) - s->met_ms >= CLOAK__WAY_TTL_MS;
+}
+
+/* What END answered is in op->req.out. */
+static cloak_status next(struct cloak__op *op)
+{
+	struct cloak_session *s = op->session;
+	const uint8_t *answer = op->req.out;
+	uint8_t name[CLOAK__NAME_BYTES];
+
+	if (op->req.out_len == 1 + CLOAK_SUCCESSOR_BYTES) {
+		cloak__id_text(answer + 1, op->at.name);
+		if (!is_circle(op))
+			return also(op);
+	} else if (op->req.out_len == 1 && answer[0] == CLOAK__FORMAT_SUPERSEDED) {
+		op->lives_on = 1;
+	} else if (has_lost_trace(op)) {
+		s->is_untraced = 1;
+	}
+	/* The handle's own renewal may have been applied, and nobody else knows the new id. */
+	if (s && s->has_pending && !op->is_pending) {
+		op->is_pending = 1;
+		cloak__id_name(s->pending_id, name);
+		cloak__id_text(name, op->at.name);
+		return also(op);
+	}
+	if (s)
+		s->gone = 1;
+	if (op->lives_on)
+		return CLOAK_RENEWED;
+	if (s && s->is_untraced)
+		return CLOAK_NOT_FOUND;
+	if (s)
+		s->is_ended = 1;
+	return op->unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
+}
+
+static cloak_status begin(struct cloak__op *op)
+{
+	op->state = 1;
+	(void)is_circle(op);
+	return end(op);
+}
+
+static cloak_status ended(struct cloak__op *op)
+{
+	op->unconfirmed |= op->req.status == CLOAK_UNCONFIRMED;
+	if (op->req.status == CLOAK_OK || op->req.status == CLOAK_UNCONFIRMED)
+		return next(op);
+	if (cloak__op_may_retry(op))
+		return cloak__op_again(op);
+	return op->ambiguous ? cloak__op_unknown(op, op->req.error.text) : cloak__op_fail(op);
+}
+
+cloak_status cloak__op_destroy(struct cloak__op *op)
+{
+	struct cloak_session *s = op->session;
+
+	if (op->state)
+		return ended(op);
+	if (s->is_new && !s->unknown) {
+		s->gone = s->is_ended = 1;
+		return CLOAK_OK;
+	}
+	return begin(op);
+}
+
+void cloak__op_end_init(struct cloak__op *op, struct cloak_store *store,
+			const uint8_t name[CLOAK__NAME_BYTES])
+{
+	cloak__op_init(op, store, NULL, CLOAK__CALL_DESTROY, cloak__op_end_name);
+	cloak__id_text(name, op->at.name);
+}
+
+cloak_status cloak__op_end_name(struct cloak__op *op)
+{
+	return op->state ? ended(op) : begin(op);
+}
