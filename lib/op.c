@@ -46,30 +46,127 @@ void cloak__op_free(struct cloak__op *op)
 	cloak__buf_free(&op->sealed);
 }
 
-/* Step each operation that can go on; the requests of those that wait for an answer. */
-static size_t step_all(struct cloak__op *const *ops, size_t count, struct cloak_req **reqs)
+/* ---- the blocking driver ---- */
+
+#define FEW 8 /* requests that need no memory */
+
+size_t cloak__op_beside(struct cloak__op *op)
 {
-	size_t waiting = 0, i;
+	size_t pending = 0, i;
+
+	for (i = 0; i < op->beside_count; i++) {
+		struct cloak__op *part = op->beside[i];
+
+		if (part->result == CLOAK__PENDING)
+			part->result = part->step(part);
+		pending += part->result == CLOAK__PENDING;
+	}
+	return pending;
+}
+
+void cloak__op_part(struct cloak__op *part, const struct cloak__op *of,
+		    cloak_status (*step)(struct cloak__op *))
+{
+	part->step = step;
+	part->store = of->store;
+	part->view = of->view;
+	part->deadline_ms = of->deadline_ms;
+	part->state = 0;
+	part->attempts = 0;
+	part->ambiguous = 0;
+	part->req.size = sizeof part->req;
+	part->result = CLOAK__PENDING;
+}
+
+/* Put the request of an operation on the list, if it waits to be submitted. */
+static void take(struct cloak__op *op, struct cloak_req **reqs, size_t *n)
+{
+	if (op->result != CLOAK__PENDING || !op->asks)
+		return;
+	if (reqs) {
+		reqs[*n] = &op->req;
+		op->asks = 0;
+	}
+	++*n;
+}
+
+/* The requests of those that wait for an answer; reqs is NULL: how many. */
+static size_t take_all(struct cloak__op *const *ops, size_t count, struct cloak_req **reqs)
+{
+	size_t n = 0, i, k;
 
 	for (i = 0; i < count; i++) {
 		if (ops[i]->result != CLOAK__PENDING)
 			continue;
-		ops[i]->result = ops[i]->step(ops[i]);
-		if (ops[i]->result == CLOAK__PENDING)
-			reqs[waiting++] = &ops[i]->req;
+		take(ops[i], reqs, &n);
+		for (k = 0; k < ops[i]->beside_count; k++)
+			take(ops[i]->beside[k], reqs, &n);
 	}
-	return waiting;
+	return n;
 }
 
-static void drive(struct cloak__op *const *ops, size_t count, struct cloak_req **reqs)
+static void refuse(struct cloak__op *op)
+{
+	if (op->result != CLOAK__PENDING || !op->asks)
+		return;
+	op->asks = 0;
+	op->req.applied = CLOAK_APPLIED_NO;
+	cloak__req_answer(&op->req, cloak__fail_nomem(&op->req.error));
+}
+
+/* There is no memory for so many: nothing is sent, which is an answer too. */
+static void refuse_all(struct cloak__op *const *ops, size_t count)
+{
+	size_t i, k;
+
+	for (i = 0; i < count; i++) {
+		refuse(ops[i]);
+		for (k = 0; k < ops[i]->beside_count; k++)
+			refuse(ops[i]->beside[k]);
+	}
+}
+
+/* Where requests are listed: at first in the caller's room. */
+struct list {
+	struct cloak_req **reqs, **own;
+	size_t room;
+};
+
+static int make_room(struct list *list, size_t n)
+{
+	struct cloak_req **more;
+
+	if (n <= list->room)
+		return 1;
+	more = cloak__calloc(n, sizeof *more);
+	if (!more)
+		return 0;
+	cloak__free(list->own);
+	list->own = list->reqs = more;
+	list->room = n;
+	return 1;
+}
+
+static void drive(struct cloak__op *const *ops, size_t count, struct list *list)
 {
 	const struct cloak_backend *backend = ops[0]->store->backend;
 	void *state = ops[0]->view->backend_state;
-	size_t waiting;
+	size_t n, i;
 
-	while ((waiting = step_all(ops, count, reqs)) > 0) {
-		backend->submit(state, reqs, waiting);
-		backend->wait(state, reqs, waiting);
+	for (;;) {
+		for (i = 0; i < count; i++)
+			if (ops[i]->result == CLOAK__PENDING)
+				ops[i]->result = ops[i]->step(ops[i]);
+		n = take_all(ops, count, NULL);
+		if (n == 0)
+			return;
+		if (!make_room(list, n)) {
+			refuse_all(ops, count);
+			continue;
+		}
+		take_all(ops, count, list->reqs);
+		backend->submit(state, list->reqs, n);
+		backend->wait(state, list->reqs, n);
 	}
 }
 
@@ -77,7 +174,8 @@ cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak
 			       cloak_error *err)
 {
 	struct cloak_store *store = ops[0]->store;
-	struct cloak_req *one, **reqs = &one;
+	struct cloak_req *few[FEW];
+	struct list list = {.reqs = few, .room = FEW};
 	struct cloak__view *view;
 	cloak_status st = cloak__store_enter(store, &view, err);
 	int64_t now_ns;
@@ -88,13 +186,10 @@ cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak
 		return st;
 	for (i = 0; i < count; i++)
 		ops[i]->view = view;
-	if (count > 1) {
-		reqs = cloak__calloc(count, sizeof *reqs);
-		if (!reqs)
-			st = cloak__fail_nomem(err);
-	}
-	if (reqs)
-		drive(ops, count, reqs);
+	if (make_room(&list, count))
+		drive(ops, count, &list);
+	else
+		st = cloak__fail_nomem(err);
 	for (i = 0; i < count && st == CLOAK_OK; i++) {
 		statuses[i] = ops[i]->result;
 		if (statuses[i] < 0 && err && !has_failed)
@@ -107,8 +202,7 @@ cloak_status cloak__op_run_all(struct cloak__op *const *ops, size_t count, cloak
 				    st == CLOAK_OK ? statuses[i] : st, now_ns - ops[i]->start_ns);
 		cloak__op_free(ops[i]);
 	}
-	if (reqs != &one)
-		cloak__free(reqs);
+	cloak__free(list.own);
 	cloak__view_leave(view); /* the store may go with it */
 	return st;
 }
@@ -133,8 +227,11 @@ cloak_status cloak__op_request(struct cloak__op *op, uint8_t kind, const char *n
 	op->req.deadline_ms = op->deadline_ms;
 	if (name == op->at.name)
 		op->req.shard = op->at.shard;
+	if (kind == CLOAK_REQ_GET)
+		op->req.flags = op->get_flags;
 	op->req.origin = origin;
 	op->req.op = op;
+	op->asks = 1;
 	return CLOAK__PENDING;
 }
 
@@ -147,6 +244,7 @@ void cloak__op_want_confirmed(struct cloak__op *op)
 cloak_status cloak__op_again(struct cloak__op *op)
 {
 	drop_answer(op);
+	op->asks = 1;
 	return CLOAK__PENDING;
 }
 
@@ -223,8 +321,8 @@ void cloak__op_touch_if_due(struct cloak__op *op, int64_t shard_now_ms)
 
 void cloak__op_log(struct cloak__op *op, enum cloak__event event, const char *what)
 {
-	cloak__log(&op->store->config->log, event, "session %.*s: %s", CLOAK__LOG_ID_CHARS,
-		   op->session->name, what);
+	cloak__log(&op->store->config->log, event, "%s %.*s: %s", op->session ? "session" : "user",
+		   CLOAK__LOG_ID_CHARS, op->session ? op->session->name : op->at.name, what);
 }
 
 cloak_status cloak__op_verdict(struct cloak__op *op, cloak_status st)

@@ -54,6 +54,12 @@ struct cloak__op {
 	uint32_t hops;
 	cloak_error error;
 	cloak_status result; /* CLOAK__PENDING until it has ended */
+	uint8_t asks;        /* req waits to be submitted */
+	uint16_t get_flags;  /* CLOAK_REQ_OWN, CLOAK_REQ_OTHER: of every GET */
+	/* Operations that are parts of this one: what they ask for goes out with its own request, and it
+	 * is stepped when all have their answers. It steps them: cloak__op_beside(). */
+	struct cloak__op **beside;
+	size_t beside_count;
 
 	/* load: the bytes that did not open, kept to be compared with a second read */
 	uint8_t *held;
@@ -100,6 +106,14 @@ void cloak__op_end_init(struct cloak__op *op, struct cloak_store *store,
 
 /* For the step functions. */
 
+/* Step the operations beside this one that have not ended. How many still have not: then
+ * CLOAK__PENDING is to be returned, with or without a request of one's own. */
+size_t cloak__op_beside(struct cloak__op *op);
+/* Begin an operation that is a part of another, or begin it anew: its request goes out beside the
+ * other's. It is not to be run by itself. */
+void cloak__op_part(struct cloak__op *part, const struct cloak__op *of,
+		    cloak_status (*step)(struct cloak__op *));
+
 /* Prepare a request of a kind for a name; the rest of op->req is zero. Drops the bytes of the last
  * answer, if they were not taken. Returns CLOAK__PENDING. */
 cloak_status cloak__op_request(struct cloak__op *op, uint8_t kind, const char *name);
@@ -143,11 +157,18 @@ void cloak__op_moved(struct cloak__op *op);
  * ends. CLOAK__PENDING, or its end. */
 cloak_status cloak__op_save_met(struct cloak__op *op);
 void cloak__renewal_free(struct cloak__op *op);
+/* Bytes (op->req.out) do not open, as st says: CLOAK__PENDING, they are asked for a second time, by another
+ * connection; or the end. */
+cloak_status cloak__op_second_read(struct cloak__op *op, cloak_status st);
+/* They open: if it was the second time, the first bytes were not what was asked for. */
+void cloak__op_second_opens(struct cloak__op *op);
+/* The operation ends, whatever came of a second read. */
+void cloak__op_second_ends(struct cloak__op *op);
 /* Bytes do not open, and it is not the connection's fault: tell which event that is. Returns st. */
 cloak_status cloak__op_verdict(struct cloak__op *op, cloak_status st);
 /* Count a conflict with what somebody else has saved. */
 void cloak__op_conflict(struct cloak__op *op);
-/* An event of the session, which is named by its log id. */
+/* An event of the session, or of what else is stored under op->at.name, which is named by its log id. */
 void cloak__op_log(struct cloak__op *op, enum cloak__event event, const char *what);
 
 #endif

@@ -33,7 +33,7 @@ static void judge(struct cloak__op *op, int guilty)
 	op->is_suspecting = 0;
 }
 
-static cloak_status second_read(struct cloak__op *op, cloak_status st)
+cloak_status cloak__op_second_read(struct cloak__op *op, cloak_status st)
 {
 	struct cloak_store *store = op->store;
 
@@ -61,8 +61,16 @@ static cloak_status second_read(struct cloak__op *op, cloak_status st)
 	op->is_suspecting = 1;
 	store->backend->suspect(op->view->backend_state, op->suspect);
 	cloak__op_request(op, CLOAK_REQ_GET, op->at.name);
-	op->req.flags = CLOAK_REQ_FRESH;
+	op->req.flags |= CLOAK_REQ_FRESH;
 	return CLOAK__PENDING;
+}
+
+/* The second read opened, found nothing or failed: either way the first bytes were not this session's, or
+ * nobody can tell. */
+void cloak__op_second_ends(struct cloak__op *op)
+{
+	if (op->is_suspecting && op->held)
+		judge(op, 1);
 }
 
 /* Write a record that is under an older key back under the key that writes, in place of a touch. Whatever
@@ -129,7 +137,7 @@ static cloak_status loaded(struct cloak__op *op, uint8_t *plaintext, size_t plai
 }
 
 /* It opens, so the first bytes, if there was a doubt about them, were not this session's. */
-static void clear_up(struct cloak__op *op)
+void cloak__op_second_opens(struct cloak__op *op)
 {
 	if (!op->is_suspecting)
 		return;
@@ -147,7 +155,7 @@ static cloak_status follow(struct cloak__op *op, const uint8_t *plaintext, size_
 		cloak__op_log(op, CLOAK__EVENT_SUPERSEDED_ID, "replaced by a new id");
 	if (st != CLOAK_OK)
 		return st;
-	clear_up(op);
+	cloak__op_second_opens(op);
 	op->attempts = 0;
 	return cloak__op_request(op, CLOAK_REQ_GET, op->at.name);
 }
@@ -165,7 +173,7 @@ static cloak_status examine(struct cloak__op *op)
 	st = cloak__open(op->view->ring, op->store->prefix_hash, op->at.id, op->req.out,
 			 op->req.out_len, &plaintext, &plaintext_len, &op->error);
 	if (st == CLOAK_E_CORRUPT || st == CLOAK_E_CRYPTO || st == CLOAK_E_UNSUPPORTED)
-		return second_read(op, st);
+		return cloak__op_second_read(op, st);
 	if (st != CLOAK_OK)
 		return st;
 	if (format != CLOAK__FORMAT_LIVE)
@@ -197,9 +205,7 @@ cloak_status cloak__op_load(struct cloak__op *op)
 {
 	cloak_status st = step(op);
 
-	/* The second read opened, found nothing or failed: either way the first bytes were not this
-	 * session's, or nobody can tell. */
-	if (op->is_suspecting && op->held && st != CLOAK__PENDING)
-		judge(op, 1);
+	if (st != CLOAK__PENDING)
+		cloak__op_second_ends(op);
 	return st;
 }

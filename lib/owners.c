@@ -72,10 +72,11 @@ static struct cloak_req *make_copies(const struct cloak__owners *o, const struct
 		copy_to(o, req, cloak__owners_shard(o, req), &copy);
 	} else {
 		own = cloak__router_shard(&o->own, req->name, CLOAK_NAME_CHARS);
-		copy_to(o, req, own, &copy);
+		if (!(req->flags & CLOAK_REQ_OTHER))
+			copy_to(o, req, own, &copy);
 		other = o->other.count ? cloak__router_shard(&o->other, req->name, CLOAK_NAME_CHARS)
 				       : own;
-		if (other != own)
+		if (other != own && !(req->flags & CLOAK_REQ_OWN))
 			copy_to(o, req, other, &copy);
 	}
 	return copy;

@@ -13,7 +13,8 @@
  *
  *   GET     asks both at once. What is no live record (forwarder, marker, tombstone) outweighs one that
  *           is; else any failure outweighs an answer; NOT_FOUND is said by both. Between others byte 0
- *           decides: a tombstone (4) is final, then a marker (3), then a forwarder (2).
+ *           decides: a tombstone (4) is final, then a marker (3), then a forwarder (2). With
+ *           CLOAK_REQ_OWN or CLOAK_REQ_OTHER only one of them is asked.
  *   END     goes to both at once; what either had is told, and a failure of either is one. What may have
  *           been applied to one of them may have been applied.
  *   PUT, TOUCH, READY   go where the name was found, req->shard, or to the owner in the own ring.

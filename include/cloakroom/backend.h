@@ -57,6 +57,10 @@ enum { CLOAK_APPLIED_NO = 0, CLOAK_APPLIED_YES, CLOAK_APPLIED_MAYBE };
 #define CLOAK_REQ_FORGET 2u  /* no answer wanted; `done` is not called */
 #define CLOAK_REQ_CONFIRM 4u /* PUT, END: OK only when replicas have it too, else UNCONFIRMED */
 #define CLOAK_REQ_EVERY 8u   /* GET: ask every shard; one that fails is the answer */
+/* GET, where two rings are known: ask the owner in one's own ring alone; or the owner in the other ring
+ * alone, which has nothing (NOT_FOUND) if it is the same shard. */
+#define CLOAK_REQ_OWN 16u
+#define CLOAK_REQ_OTHER 32u
 
 /* Which connection answered: handed back to suspect() and judge() when the bytes do not open. */
 struct cloak_origin {
