@@ -117,7 +117,7 @@ typedef int32_t cloak_status;
 #define CLOAK_RENEWED 3     /* the id was replaced when privilege changed; it opens nothing */
 #define CLOAK_UNCONFIRMED 4 /* done, but not confirmed by as many replicas as `replicas` says */
 #define CLOAK_PARTIAL 5     /* done in part: the statuses tell which */
-#define CLOAK_LIMIT 6       /* reserved: a limit per user is reached */
+#define CLOAK_LIMIT 6       /* the user has as many sessions as he may */
 
 /* failures */
 #define CLOAK_E_INVALID (-1)   /* an argument is wrong: NULL, range, type, malformed id */
@@ -1029,6 +1029,167 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_flash_set(cloak_session *ses
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_flash_take(cloak_session *session,
 							       const char *name, const char **text,
 							       size_t *len);
+
+/* ---- Users -------------------------------------------------------------------------------- */
+
+/*
+ * A user is a text of the application's own: a number or a name in its database. The store sees a keyed
+ * hash of it (cloak_config_set_user_key()). Sessions that are bound to a user are on a list of his, so that he
+ * can see and end them; no load reads that list. A user has 256 sessions at most.
+ */
+
+/** Log the visitor in: the session becomes the user's, under a new id.
+ *
+ *  As cloak_session_authenticate(): the old id opens nothing any more, changes are saved with it, the time
+ *  is noted, a session never saved is saved. Three round trips. When the user has as many sessions as the
+ *  option `user_sessions_max` says, either his oldest is ended or this call is refused, as
+ *  `user_sessions_full` says, also when several log in at once.
+ *
+ *  A log-in that runs while the user's sessions are ended is ended too, or comes after it. So that a log-in
+ *  with an old password does not come after: change the password and commit that first, end the sessions
+ *  then; and after cloak_session_bind() check once more that what the visitor has proved still holds.
+ *
+ *  Binding the user's own session again renews it for privilege, and replaces its label if one is given.
+ *
+ *  @param session  the session; attributes borrowed from it end here, so does its id as text
+ *  @param user     [copied] 1..255 bytes of UTF-8
+ *  @param label    [copied] what the user will know this session by, such as a browser's name; up to 255
+ *                  bytes of UTF-8; may be NULL
+ *  @param err      why, on failure
+ *  @return as cloak_session_renew() with CLOAK_RENEW_PRIVILEGE, only after CLOAK_OK or
+ *          CLOAK_UNCONFIRMED the visitor is logged in; CLOAK_LIMIT: the user has as many sessions as
+ *          he may, this one is as it was; CLOAK_NOT_FOUND: also when it was ended meanwhile with all
+ *          of the user's; CLOAK_E_INVALID: also a user or label that is none, and a session that is
+ *          another user's; CLOAK_E_CONFIG: no user key, or `absolute_timeout` is 0s; CLOAK_E_TOO_LARGE:
+ *          also when the list of the user's sessions would be over `max_size`
+ *  @blocks up to `timeout`   @threads one at a time   @since 0.1
+ *  Source: OWASP Session Management Cheat Sheet, Renew the Session ID After Any Privilege Level Change */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_bind(cloak_session *session, const char *user,
+							 const char *label, cloak_error *err);
+
+/** Log the user out of the session, and keep the session: it becomes nobody's, under a new id.
+ *
+ *  To end it altogether is cloak_session_destroy(). The time of authentication is forgotten. Three round
+ *  trips; of a session that is nobody's nothing is sent.
+ *
+ *  @param session  the session; attributes borrowed from it end here, so does its id as text
+ *  @param err      why, on failure
+ *  @return as cloak_session_renew() with CLOAK_RENEW_PRIVILEGE
+ *  @blocks up to `timeout`   @threads one at a time   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_unbind(cloak_session *session,
+							   cloak_error *err);
+
+/** Return whose session it is.
+ *
+ *  @param session  the session
+ *  @return [borrowed] the user, until the next bind, unbind, reload, save, renewal or free of the session;
+ *          NULL: nobody's
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API const char *cloak_session_user(const cloak_session *session);
+
+/** Return the handle that the session has on its user's list. It stays the same when the id is renewed, and
+ *  opens nothing.
+ *
+ *  @param session  the session
+ *  @return [borrowed] until the next call with the session; NULL: the session is nobody's
+ *  @threads one at a time   @since 0.1 */
+CLOAK_API const char *cloak_session_handle(cloak_session *session);
+
+/** A user's sessions as they were when asked for: "my devices". */
+typedef struct cloak_user_sessions cloak_user_sessions;
+
+/** One of them, as cloak_user_list_at() shows it. Set `size` to sizeof before the call. */
+typedef struct cloak_user_session {
+	uint32_t size;
+	int32_t is_ending;    /* 1: ended, but not yet where it is stored; end it again */
+	const char *handle;   /* 22 characters of [A-Za-z0-9_-], for a form */
+	const char *label;    /* as given when it was bound; "" for none */
+	int64_t created_ms;   /* when it was bound to the user */
+	int64_t last_seen_ms; /* when it was used last; 0: not known, its server did not answer */
+	int64_t expires_ms;   /* when it ends if it is not used; 0: not known */
+} cloak_user_session;
+
+/** List the sessions of a user, the one bound last first.
+ *
+ *  Two round trips. No ids are shown. When one was used last is known from what is left of its time to live,
+ *  so to within the part of the idle timeout that `touch_percent` says, and near its absolute timeout
+ *  less well. Sessions that have ended are not shown.
+ *
+ *  @param store  the store
+ *  @param user   [borrowed] 1..255 bytes of UTF-8
+ *  @param out    [owned] cloak_user_list_free(); NULL unless CLOAK_OK or CLOAK_PARTIAL
+ *  @param err    why, on failure
+ *  @return CLOAK_OK, also when there are none; CLOAK_PARTIAL: of some it could not be asked when they were
+ *          used; CLOAK_E_INVALID: NULL, no user; CLOAK_E_CONFIG: no user key; CLOAK_E_UNAVAILABLE,
+ *          CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_SERVER, CLOAK_E_PROTOCOL, CLOAK_E_CRYPTO,
+ *          CLOAK_E_CORRUPT, CLOAK_E_UNSUPPORTED, CLOAK_E_TOO_LARGE: as cloak_session_load();
+ *          CLOAK_E_CLOSED; CLOAK_E_NOMEM
+ *  @blocks up to `timeout`   @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_user_list(cloak_store *store, const char *user,
+						      cloak_user_sessions **out, cloak_error *err);
+
+/** Count the sessions of a list.
+ *
+ *  @param list  the list
+ *  @return how many; 0 if list is NULL
+ *  @threads any   @since 0.1 */
+CLOAK_API size_t cloak_user_list_count(const cloak_user_sessions *list);
+
+/** Show the session at an index of a list.
+ *
+ *  @param list   the list
+ *  @param index  0 .. cloak_user_list_count() - 1
+ *  @param out    filled in; its texts are [borrowed] until cloak_user_list_free()
+ *  @return CLOAK_OK; CLOAK_NOT_FOUND: past the last; CLOAK_E_INVALID: NULL, or out->size is smaller than
+ *          this release's
+ *  @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_user_list_at(const cloak_user_sessions *list,
+							 size_t index, cloak_user_session *out);
+
+/** Free a list.
+ *
+ *  @param list  [consumed] NULL is fine
+ *  @threads any, one at a time   @since 0.1 */
+CLOAK_API void cloak_user_list_free(cloak_user_sessions *list);
+
+/** End one session of a user, by the handle it has on his list.
+ *
+ *  @param store   the store
+ *  @param user    [borrowed] 1..255 bytes of UTF-8: who is logged in, never what a form says
+ *  @param handle  [borrowed] as received, any text
+ *  @param err     why, on failure
+ *  @return CLOAK_OK: ended; CLOAK_UNCONFIRMED: the same, not confirmed by `replicas` replicas;
+ *          CLOAK_NOT_FOUND: the user has no session of that handle, whoever else may; CLOAK_PARTIAL: its
+ *          server did not answer, it is marked and to be ended again; otherwise as cloak_user_end_all()
+ *  @blocks up to `timeout`   @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_user_end(cloak_store *store, const char *user,
+						     const char *handle, cloak_error *err);
+
+/** End all sessions of a user, or all but one: log out everywhere.
+ *
+ *  Four round trips, however many there are. No session is missed, also none that is bound or renewed at the
+ *  same time: all that the user has at one moment of the call are ended; what he logs in with after that
+ *  moment is not. See cloak_session_bind() for what a change of password does.
+ *
+ *  What could not be reached is marked, stays on the list and can not be renewed; calling again is safe and
+ *  ends it.
+ *
+ *  @param store   the store
+ *  @param user    [borrowed] 1..255 bytes of UTF-8
+ *  @param except  the session to keep, bound to this user; NULL: none
+ *  @param ended   how many were ended; may be NULL
+ *  @param left    how many could not be reached; may be NULL
+ *  @param err     why, on failure
+ *  @return CLOAK_OK: every one, also when there are none; CLOAK_UNCONFIRMED: the same, not confirmed by
+ *          `replicas` replicas; CLOAK_PARTIAL: some could not be reached, call again; CLOAK_E_INVALID:
+ *          NULL, no user, or except is not his; CLOAK_E_CONFIG: no user key; CLOAK_E_UNAVAILABLE,
+ *          CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_SERVER, CLOAK_E_PROTOCOL, CLOAK_E_CRYPTO,
+ *          CLOAK_E_CORRUPT, CLOAK_E_UNSUPPORTED, CLOAK_E_TOO_LARGE: the list could not be read or
+ *          written, call again; CLOAK_E_CLOSED; CLOAK_E_NOMEM
+ *  @blocks up to `timeout`   @threads any   @since 0.1 */
+CLOAK_API CLOAK_MUST_USE cloak_status cloak_user_end_all(cloak_store *store, const char *user,
+							 const cloak_session *except, size_t *ended,
+							 size_t *left, cloak_error *err);
 
 /* ---- Cookies ------------------------------------------------------------------------------ */
 

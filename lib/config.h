@@ -21,7 +21,7 @@ struct cloak__settings {
 	char *cookie_name, *cookie_path, *cookie_domain;
 	int64_t db, timeout_ms, connect_timeout_ms, idle_ms, absolute_ms, touch_percent, max_size,
 		memory_limit, cookie_max_age_ms, lanes, replicas, replicas_timeout_ms, renewal_ms,
-		renew_grace_ms;
+		renew_grace_ms, user_sessions_max, user_sessions_full;
 	int64_t tls_insecure, cookie_same_site, cookie_secure, cookie_partitioned;
 };
 

@@ -38,7 +38,7 @@ static const struct cloak__event_words table[] = {
 	EVENT(COOKIE_CONFLICT, "cookie_conflict", WARN,
 	      "A request has two session cookies with different ids: one of them may be planted."),
 	EVENT(LIMIT_REACHED, "limit_reached", INFO,
-	      "Reserved for a later release: a limit per user is reached."),
+	      "A log-in over `user_sessions_max` was refused, or ended the user's oldest session."),
 	EVENT(CONNECTED, "connected", INFO, "A connection is set up and ready."),
 	EVENT(CONNECT_FAILED, "connect_failed", DEBUG,
 	      "An attempt to connect failed, or the set-up that follows."),

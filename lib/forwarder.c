@@ -23,9 +23,10 @@ cloak_status cloak__forwarder_seal(const struct cloak__keyring *ring, const uint
 	cloak_status st;
 
 	cloak__buf_init(&map, 64, 1);
-	cloak__cbor_put_head(&map, CLOAK__CBOR_MAP, new_id ? 2 : 0);
-	if (new_id) {
+	cloak__cbor_put_head(&map, CLOAK__CBOR_MAP, until_ms ? 2 : 0);
+	if (new_id)
 		cloak__id_name(new_id, name);
+	if (until_ms) {
 		cloak__cbor_put_i64(&map, KEY_ID);
 		cloak__cbor_put_string(&map, CLOAK__CBOR_BYTES, new_id, CLOAK__ID_BYTES);
 		cloak__cbor_put_i64(&map, KEY_UNTIL);
@@ -33,7 +34,7 @@ cloak_status cloak__forwarder_seal(const struct cloak__keyring *ring, const uint
 	}
 	st = map.failed ? cloak__fail_nomem(err)
 			: cloak__seal(ring, prefix_hash, old_id,
-				      new_id ? CLOAK__FORMAT_FORWARDER : CLOAK__FORMAT_SUPERSEDED,
+				      until_ms ? CLOAK__FORMAT_FORWARDER : CLOAK__FORMAT_SUPERSEDED,
 				      name, NULL, map.data, map.len, out, err);
 	cloak__buf_free(&map);
 	return st;

@@ -47,6 +47,18 @@ int cloak__base64_read(uint8_t *out, size_t want, const char *text, size_t len, 
 	       got == want;
 }
 
+void cloak__serial_text(const uint8_t serial[16], char text[CLOAK__HANDLE_CHARS + 1])
+{
+	(void)sodium_bin2base64(text, CLOAK__HANDLE_CHARS + 1, serial, 16,
+				sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+int cloak__serial_parse(const char *text, size_t len, uint8_t serial[16])
+{
+	return len == CLOAK__HANDLE_CHARS &&
+	       cloak__base64_read(serial, 16, text, len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
 /*
  * Base64url, eight characters at a time in the bytes of one word, without a branch or a table look-up:
  * ids are secrets. libsodium's own takes ten times as long, and each load does three of these.

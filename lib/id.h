@@ -36,6 +36,10 @@ void cloak__id_text(const uint8_t id[CLOAK__ID_BYTES], char text[CLOAK__ID_CHARS
  * spelling; else 0, and out holds nothing of use. Takes the same time for every text of a length
  * that is well-formed. */
 int cloak__base64_read(uint8_t *out, size_t want, const char *text, size_t len, int variant);
+/* 16 bytes (a session's serial) as 22 characters of base64url, and back as cloak__id_parse() does. */
+#define CLOAK__HANDLE_CHARS 22
+void cloak__serial_text(const uint8_t serial[16], char text[CLOAK__HANDLE_CHARS + 1]);
+int cloak__serial_parse(const char *text, size_t len, uint8_t serial[16]);
 /* The raw name of a raw id. */
 void cloak__id_name(const uint8_t id[CLOAK__ID_BYTES], uint8_t name[CLOAK__NAME_BYTES]);
 /* The secret of a raw id's forms. */

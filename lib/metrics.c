@@ -9,6 +9,8 @@ static const char *const call_names[] = {
 	[CLOAK__CALL_SAVE] = "save",           [CLOAK__CALL_DESTROY] = "destroy",
 	[CLOAK__CALL_PING] = "ping",           [CLOAK__CALL_LOAD_MANY] = "load_many",
 	[CLOAK__CALL_SAVE_MANY] = "save_many", [CLOAK__CALL_RENEW] = "renew",
+	[CLOAK__CALL_BIND] = "bind",           [CLOAK__CALL_UNBIND] = "unbind",
+	[CLOAK__CALL_USER_LIST] = "user_list", [CLOAK__CALL_USER_END] = "user_end",
 };
 
 _Static_assert(sizeof call_names / sizeof call_names[0] == CLOAK__CALLS, "a call without a name");

@@ -30,6 +30,10 @@ enum cloak__call {
 	CLOAK__CALL_LOAD_MANY, /* each session of the call */
 	CLOAK__CALL_SAVE_MANY,
 	CLOAK__CALL_PING,
+	CLOAK__CALL_BIND,
+	CLOAK__CALL_UNBIND,
+	CLOAK__CALL_USER_LIST,
+	CLOAK__CALL_USER_END, /* one session or all */
 	CLOAK__CALLS
 };
 

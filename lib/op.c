@@ -41,6 +41,7 @@ void cloak__op_free(struct cloak__op *op)
 	op->held = NULL;
 	cloak__merge_free(op);
 	cloak__renewal_free(op);
+	cloak__end_user_free(op);
 	cloak__wipe(op->at.id, sizeof op->at.id);
 	cloak__buf_free(&op->plaintext);
 	cloak__buf_free(&op->sealed);
@@ -147,6 +148,13 @@ static int make_room(struct list *list, size_t n)
 	return 1;
 }
 
+static int is_any_pending(struct cloak__op *const *ops, size_t count)
+{
+	while (count > 0 && ops[count - 1]->result != CLOAK__PENDING)
+		count--;
+	return count > 0;
+}
+
 static void drive(struct cloak__op *const *ops, size_t count, struct list *list)
 {
 	const struct cloak_backend *backend = ops[0]->store->backend;
@@ -158,8 +166,10 @@ static void drive(struct cloak__op *const *ops, size_t count, struct list *list)
 			if (ops[i]->result == CLOAK__PENDING)
 				ops[i]->result = ops[i]->step(ops[i]);
 		n = take_all(ops, count, NULL);
-		if (n == 0)
+		if (n == 0 && !is_any_pending(ops, count))
 			return;
+		if (n == 0) /* what was beside has ended without a request */
+			continue;
 		if (!make_room(list, n)) {
 			refuse_all(ops, count);
 			continue;

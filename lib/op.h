@@ -8,6 +8,7 @@
 #include "keyring.h"
 #include "metrics.h"
 
+struct cloak__end_user;
 struct cloak__merge;
 struct cloak__renewal;
 struct cloak__view;
@@ -28,6 +29,10 @@ struct cloak_store;
 
 /* An internal flag of a save: the session is authenticated by it. */
 #define CLOAK__SAVE_AUTHENTICATE 0x80000000u
+/* Internal flags of a renewal for privilege: the session becomes the user's in session->binding, or
+ * nobody's. */
+#define CLOAK__RENEW_BIND 0x40000000u
+#define CLOAK__RENEW_UNBIND 0x20000000u
 
 /* Where a session is stored: its id, and the name that is made of it. */
 struct cloak__place {
@@ -74,7 +79,8 @@ struct cloak__op {
 		*theirs; /* what others saved, ours on top: saved in the session's place */
 	/* renew */
 	struct cloak__renewal *renewal;
-	/* destroy: a name met before, to notice a circle */
+	/* destroy: the record of the user whose session it is; a name met before, to notice a circle */
+	struct cloak__end_user *user;
 	char met[CLOAK_NAME_CHARS + 1];
 	uint8_t is_pending;  /* at what a renewal without an answer may have stored */
 	uint8_t lives_on;    /* a marker was met that does not say by whom it was replaced */
@@ -157,6 +163,7 @@ void cloak__op_moved(struct cloak__op *op);
  * ends. CLOAK__PENDING, or its end. */
 cloak_status cloak__op_save_met(struct cloak__op *op);
 void cloak__renewal_free(struct cloak__op *op);
+void cloak__end_user_free(struct cloak__op *op);
 /* Bytes (op->req.out) do not open, as st says: CLOAK__PENDING, they are asked for a second time, by another
  * connection; or the end. */
 cloak_status cloak__op_second_read(struct cloak__op *op, cloak_status st);

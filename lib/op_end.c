@@ -1,6 +1,8 @@
 /* L5 facade: ending a session, by its handle or by a name, and whatever it was renewed to */
 /* SPDX-License-Identifier: MIT */
+#include "mem.h"
 #include "op.h"
+#include "op_user.h"
 #include "session.h"
 #include "store.h"
 
@@ -19,7 +21,79 @@
  * Who knows a session by its name alone (another session of the same user does) has no handle of it; the
  * way is the same. END goes to both owners where two rings are known (owners.c), and doing it again does
  * no harm, so an answer that was lost is asked for again.
+ *
+ * A session that is bound to a user leaves his record, which is read beside the first END and written
+ * without waiting: if that comes to nothing, what is stored under the session's names says that it has
+ * ended. An entry that has other names than those ended here is marked: its session is being renewed, or
+ * was, and whoever does that, or ends the user's sessions next, ends them too.
  */
+
+struct cloak__end_user {
+	struct cloak__user user;
+	struct cloak__op *beside[2];
+};
+
+void cloak__end_user_free(struct cloak__op *op)
+{
+	if (!op->user)
+		return;
+	op->beside_count = 0;
+	cloak__user_free(&op->user->user);
+	cloak__free(op->user);
+	op->user = NULL;
+}
+
+/* It may take half the time: ending the session is what counts. */
+static void read_user(struct cloak__op *op)
+{
+	const struct cloak__record *record = &op->session->record;
+	int64_t half = (op->deadline_ms - cloak__store_mono_ms(op->store)) / 2;
+	struct cloak__end_user *u;
+
+	if (!record->user || !record->has_serial || !cloak__keyring_has_user_key(op->view->ring))
+		return;
+	u = cloak__calloc(1, sizeof *u);
+	if (!u)
+		return;
+	op->user = u;
+	cloak__user_init(&u->user, op, record->user, record->user_len);
+	cloak__user_read(&u->user, op);
+	for (size_t i = 0; i < u->user.count; i++) {
+		u->user.at[i].op.deadline_ms -= half;
+		u->beside[i] = &u->user.at[i].op;
+	}
+	op->beside = u->beside;
+	op->beside_count = u->user.count;
+	(void)cloak__op_beside(op);
+}
+
+static cloak_status leave(struct cloak__user_at *at, void *with)
+{
+	const struct cloak__op *op = with;
+	struct cloak__user_entry *e =
+		cloak__user_record_find(&at->record, op->session->record.serial);
+	char name[CLOAK__NAME_CHARS + 1];
+
+	if (!e)
+		return CLOAK__UNCHANGED;
+	cloak__id_text(e->names[0], name);
+	if (e->name_count == 1 &&
+	    (strcmp(name, op->session->name) == 0 || strcmp(name, op->at.name) == 0)) {
+		cloak__user_record_remove(&at->record, e);
+		return CLOAK_OK;
+	}
+	if (e->ending)
+		return CLOAK__UNCHANGED;
+	e->ending = 1;
+	return CLOAK_OK;
+}
+
+static void leave_user(struct cloak__op *op)
+{
+	for (size_t i = 0; op->user && i < op->user->user.count; i++)
+		if (op->user->user.at[i].op.result == CLOAK_OK)
+			cloak__user_at_send(&op->user->user.at[i], leave, op);
+}
 
 static cloak_status end(struct cloak__op *op)
 {
@@ -93,6 +167,7 @@ static cloak_status next(struct cloak__op *op)
 		return CLOAK_NOT_FOUND;
 	if (s)
 		s->is_ended = 1;
+	leave_user(op);
 	return op->unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
 }
 
@@ -117,12 +192,15 @@ cloak_status cloak__op_destroy(struct cloak__op *op)
 {
 	struct cloak_session *s = op->session;
 
+	if (cloak__op_beside(op))
+		return CLOAK__PENDING;
 	if (op->state)
 		return ended(op);
 	if (s->is_new && !s->unknown) {
 		s->gone = s->is_ended = 1;
 		return CLOAK_OK;
 	}
+	read_user(op);
 	return begin(op);
 }
 

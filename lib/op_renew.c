@@ -4,6 +4,7 @@
 #include "mem.h"
 #include "merge.h"
 #include "op.h"
+#include "op_bind.h"
 #include "session.h"
 #include "store.h"
 
@@ -37,11 +38,37 @@
  * A renewal in time keeps the secret of the session's forms, which comes from the id until there was one
  * (form.c): from then on it is in the record. One for privilege drops it, so it comes from the new id.
  *
- * Sessions bound to a user will put the new name into the user's record first, and look at it again
- * beside the second PUT; a marker then names its successor.
+ * A session that is bound to a user before or after takes the user's record along (op_bind.h): read beside
+ * READY, the new name put beside the first PUT, looked at again beside the second. A step here is
+ * taken only when nothing beside it is under way. A marker that a bound session leaves names its successor.
+ * A renewal in time that cannot have the user's record keeps the id it has, for that can wait too.
+ *
+ * A new session that is bound is renewed without a way: its id was never stored.
  */
 
-enum { START, ASKED, PLAIN, GOT_TIME, GOT_NEW, GOT_WAY, GOT_NEXT, LOST, STAYED, GOT_END };
+enum {
+	START,
+	ASKED,
+	PLAIN,
+	GOT_TIME,
+	GOT_NEW,
+	GOT_LOOK,
+	GOT_WAY,
+	GOT_NEXT,
+	LOST,
+	STAYED,
+	GOT_END,
+	TIDY
+};
+
+/* Whose session it is. */
+struct owner {
+	const char *user, *label;
+	size_t user_len, label_len;
+	uint8_t serial[CLOAK__SERIAL_BYTES], has_serial;
+};
+
+#define FOREVER_MS (INT64_C(3650) * 86400000) /* for a deadline that is not there */
 
 struct cloak__renewal {
 	int step;
@@ -50,12 +77,17 @@ struct cloak__renewal {
 	struct cloak__buf way;         /* what goes under the old id, sealed for op->at */
 	int64_t now_ms, as_of_ms; /* the new id's shard's time at a moment of the monotonic clock */
 	int64_t until_ms;         /* of the forwarder, by the old id's shard */
-	int64_t old_renewed_ms, old_authenticated_ms;
+	int64_t old_renewed_ms, old_authenticated_ms, old_created_ms, old_absolute_ms;
 	uint8_t old_has_csrf, old_csrf[CLOAK__CSRF_BYTES];
+	struct owner old_owner, new_owner;
+	struct cloak__binding *binding; /* NULL: the session is nobody's, before and after */
 	uint32_t flags;
 	cloak_status outcome;
 	uint8_t is_unconfirmed;
 	uint8_t is_changed; /* the session's own record was made ready to be written */
+	uint8_t is_first;   /* of a session that was never stored */
+	uint8_t is_ended;   /* by whoever ends the user's sessions, who sees to the record, too */
+	uint8_t ends_old; /* the user's session is being ended: what is under the old id as well */
 };
 
 void cloak__renewal_free(struct cloak__op *op)
@@ -63,6 +95,7 @@ void cloak__renewal_free(struct cloak__op *op)
 	if (!op->renewal)
 		return;
 	cloak__buf_free(&op->renewal->way);
+	cloak__binding_free(op->renewal->binding, op);
 	cloak__free_wiped(op->renewal, sizeof *op->renewal);
 	op->renewal = NULL;
 }
@@ -70,6 +103,27 @@ void cloak__renewal_free(struct cloak__op *op)
 static int is_for_privilege(const struct cloak__renewal *r)
 {
 	return (r->flags & CLOAK_RENEW_PRIVILEGE) != 0;
+}
+
+static void get_owner(const struct cloak__record *record, struct owner *o)
+{
+	memset(o, 0, sizeof *o);
+	o->user = record->user;
+	o->user_len = record->user_len;
+	o->label = record->label;
+	o->label_len = record->label_len;
+	memcpy(o->serial, record->serial, sizeof o->serial);
+	o->has_serial = record->has_serial;
+}
+
+static void set_owner(struct cloak__record *record, const struct owner *o)
+{
+	record->user = o->user;
+	record->user_len = o->user_len;
+	record->label = o->label;
+	record->label_len = o->label_len;
+	memcpy(record->serial, o->serial, sizeof record->serial);
+	record->has_serial = o->has_serial;
 }
 
 static int64_t new_now(const struct cloak__op *op)
@@ -92,6 +146,9 @@ static void restore(struct cloak__op *op)
 	record->authenticated_ms = op->renewal->old_authenticated_ms;
 	record->has_csrf = op->renewal->old_has_csrf;
 	memcpy(record->csrf, op->renewal->old_csrf, sizeof record->csrf);
+	record->created_ms = op->renewal->old_created_ms;
+	record->absolute_ms = op->renewal->old_absolute_ms;
+	set_owner(record, &op->renewal->old_owner);
 }
 
 /* End with a status, once what is stored under the new id has been removed: nobody will ever know it. */
@@ -100,17 +157,35 @@ static cloak_status give_up(struct cloak__op *op, cloak_status st)
 	struct cloak__renewal *r = op->renewal;
 
 	restore(op);
+	op->beside_count = 0;
 	r->outcome = st;
 	r->step = GOT_END;
 	op->attempts = 0;
 	return cloak__op_request(op, CLOAK_REQ_END, r->to.name);
 }
 
+/* The name is not the session's after all; unless it may still be found there, for then whoever ends the
+ * user's sessions must know it. */
+static void take_back(struct cloak__op *op)
+{
+	struct cloak__renewal *r = op->renewal;
+
+	if (r->binding && !r->is_ended && op->req.status >= 0)
+		cloak__binding_lost(r->binding);
+}
+
 static cloak_status got_end(struct cloak__op *op)
 {
+	struct cloak__renewal *r = op->renewal;
+
 	if (op->req.status < 0 && cloak__op_may_retry(op))
 		return cloak__op_again(op);
-	return op->renewal->outcome; /* without an answer it goes with its time to live */
+	take_back(op);
+	if (!r->ends_old)
+		return r->outcome; /* without an answer it goes with its time to live */
+	r->ends_old = 0;
+	op->attempts = 0;
+	return cloak__op_request(op, CLOAK_REQ_END, op->at.name);
 }
 
 /* As a save and no more. */
@@ -127,7 +202,30 @@ static cloak_status gone(struct cloak__op *op)
 	return give_up(op, CLOAK_NOT_FOUND);
 }
 
+/* All of the user's sessions are being ended, or this one is. */
+static cloak_status ended(struct cloak__op *op)
+{
+	op->renewal->is_ended = 1;
+	op->renewal->ends_old = !op->renewal->is_first;
+	return gone(op);
+}
+
 /* ---- the two PUTs ---- */
+
+/* Of a session that is bound, or was. */
+static void set_times(const struct cloak__op *op, struct cloak__record *record)
+{
+	const struct cloak__renewal *r = op->renewal;
+	int64_t absolute_ms = op->store->config->settings.absolute_ms;
+
+	set_owner(record, &r->new_owner);
+	if (r->is_first)
+		record->created_ms = r->now_ms;
+	if (r->flags & CLOAK__RENEW_UNBIND)
+		record->authenticated_ms = 0;
+	if (!record->absolute_ms && absolute_ms)
+		record->absolute_ms = r->now_ms + absolute_ms;
+}
 
 /* The record under the new id, for the first time or, with ours on top of others' changes, again. */
 static cloak_status write_new(struct cloak__op *op)
@@ -144,6 +242,8 @@ static cloak_status write_new(struct cloak__op *op)
 	if (!is_for_privilege(r) && !record->has_csrf)
 		cloak__id_secret(op->at.id, record->csrf);
 	record->has_csrf = !is_for_privilege(r);
+	if (r->binding)
+		set_times(op, record);
 	st = cloak__op_encode(op);
 	if (st != CLOAK_OK)
 		return st;
@@ -158,6 +258,11 @@ static cloak_status write_new(struct cloak__op *op)
 	return st;
 }
 
+static int names_successor(const struct cloak__renewal *r)
+{
+	return !is_for_privilege(r) || r->old_owner.user;
+}
+
 /* Forwarder or marker in the place of what was loaded. */
 static cloak_status write_way(struct cloak__op *op)
 {
@@ -168,8 +273,9 @@ static cloak_status write_way(struct cloak__op *op)
 	memcpy(r->tag, op->sealed.data, sizeof r->tag);
 	if (r->way.len == 0)
 		st = cloak__forwarder_seal(op->view->ring, op->store->prefix_hash, op->at.id,
-					   is_for_privilege(r) ? NULL : r->to.id, r->until_ms,
-					   &r->way, &op->error);
+					   names_successor(r) ? r->to.id : NULL,
+					   is_for_privilege(r) ? 0 : r->until_ms, &r->way,
+					   &op->error);
 	if (st != CLOAK_OK)
 		return st;
 	r->step = GOT_WAY;
@@ -202,10 +308,49 @@ static cloak_status stayed(struct cloak__op *op)
 {
 	if (op->req.status < 0 && cloak__op_may_retry(op))
 		return cloak__op_again(op);
+	take_back(op);
+	op->state = 0;
 	op->attempts = 0;
 	op->ambiguous = 0;
 	op->renewal->step = PLAIN;
 	return plain(op);
+}
+
+/* Renewed in time it would be, but the user's record cannot be had. */
+static cloak_status stay_or_fail(struct cloak__op *op, cloak_status st)
+{
+	return is_for_privilege(op->renewal) || op->session->is_new ? give_up(op, st) : stay(op);
+}
+
+/* What is under the new id is stored; so that the old one can lead to it, is the user's record as it has to
+ * be? */
+static cloak_status written(struct cloak__op *op)
+{
+	struct cloak__renewal *r = op->renewal;
+	cloak_status st;
+
+	memcpy(r->tag, op->sealed.data, sizeof r->tag);
+	if (!r->binding)
+		return write_way(op);
+	st = cloak__binding_settle(r->binding, op);
+	if (st == CLOAK__PENDING)
+		return st;
+	if (st == CLOAK_NOT_FOUND)
+		return ended(op);
+	if (st < 0)
+		return stay_or_fail(op, st);
+	if (st == CLOAK_UNCONFIRMED) {
+		r->is_unconfirmed = 1;
+		if (!is_for_privilege(r))
+			return stay(op);
+	} else if (st != CLOAK_OK) {
+		return give_up(op, st);
+	}
+	if (cloak__binding_look(r->binding, op) && (r->is_first || r->binding->user.count > 1)) {
+		r->step = GOT_LOOK;
+		return CLOAK__PENDING;
+	}
+	return write_way(op);
 }
 
 static cloak_status got_new(struct cloak__op *op)
@@ -213,24 +358,46 @@ static cloak_status got_new(struct cloak__op *op)
 	switch (op->req.status) {
 	case CLOAK_UNCONFIRMED:
 		op->renewal->is_unconfirmed = 1;
-		return is_for_privilege(op->renewal) ? write_way(op) : stay(op);
+		return is_for_privilege(op->renewal) ? written(op) : stay(op);
 	case CLOAK_OK:
-		return write_way(op);
+		return written(op);
 	case CLOAK_CONFLICT: /* a repetition may meet what it stored before */
 		if (op->req.out_len >= CLOAK__TAG_BYTES &&
 		    memcmp(op->req.out, op->sealed.data, CLOAK__TAG_BYTES) == 0)
-			return write_way(op);
+			return written(op);
+		if (op->renewal->binding && op->req.out_len &&
+		    op->req.out[0] ==
+			    CLOAK__FORMAT_TOMBSTONE) /* who ends the user's has been here */
+			return ended(op);
 		return cloak__fail(&op->error, CLOAK_E_INTERNAL,
 				   "a fresh id is in the store already");
 	case CLOAK_NOT_FOUND:
-		return cloak__fail(&op->error, CLOAK_E_UNAVAILABLE,
-				   "the store has lost what was just written; try again");
+		cloak__fail(&op->error, CLOAK_E_UNAVAILABLE,
+			    "the store has lost what was just written; try again");
+		break;
 	default:
-		return cloak__op_may_retry(op) ? cloak__op_again(op) : cloak__op_fail(op);
+		if (cloak__op_may_retry(op))
+			return cloak__op_again(op);
+		cloak__op_fail(op);
+		break;
 	}
+	if (op->renewal->binding)
+		return give_up(op, op->error.status);
+	return op->error.status;
 }
 
 /* ---- what became of it ---- */
+
+/* The record refers to what the log-in was given. */
+static void keep_binding(struct cloak_session *s)
+{
+	if (!s->binding)
+		return;
+	cloak__free_wiped(s->bound, s->bound_len);
+	s->bound = s->binding;
+	s->bound_len = s->binding_len;
+	s->binding = NULL;
+}
 
 static cloak_status won(struct cloak__op *op)
 {
@@ -238,6 +405,7 @@ static cloak_status won(struct cloak__op *op)
 	struct cloak_session *s = op->session;
 
 	r->is_changed = 0;
+	keep_binding(s);
 	if (op->theirs)
 		cloak__merge_adopt(op);
 	op->at = r->to;
@@ -245,11 +413,39 @@ static cloak_status won(struct cloak__op *op)
 	cloak__op_moved(op);
 	memcpy(s->tag, r->tag, sizeof s->tag);
 	cloak__changes_clear(s);
-	s->dirty = 0;
+	s->dirty = s->is_new = 0;
 	s->is_written = 1;
 	s->unconfirmed = r->is_unconfirmed;
 	cloak__session_alive(s, new_now(op), op->ttl_ms);
-	return r->is_unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
+	r->outcome = r->is_unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
+	r->step = TIDY;
+	if (r->binding && cloak__binding_won(r->binding, op) == CLOAK__PENDING)
+		return CLOAK__PENDING;
+	return r->outcome;
+}
+
+/* The old id leads to the new one. */
+static cloak_status led(struct cloak__op *op)
+{
+	struct cloak__renewal *r = op->renewal;
+	cloak_status st = r->binding ? cloak__binding_looked(r->binding, op) : CLOAK_OK;
+
+	if (st == CLOAK_NOT_FOUND)
+		return ended(op);
+	return st < 0 ? give_up(op, st) : won(op);
+}
+
+/* The look that comes before the way, or for which there is no way. */
+static cloak_status got_look(struct cloak__op *op)
+{
+	struct cloak__renewal *r = op->renewal;
+	cloak_status st = cloak__binding_looked(r->binding, op);
+
+	if (st == CLOAK_NOT_FOUND)
+		return ended(op);
+	if (st < 0)
+		return stay_or_fail(op, st);
+	return r->is_first ? won(op) : write_way(op);
 }
 
 /* Whether the old id leads on stays open. The handle keeps it, and knows what would tell. */
@@ -259,6 +455,7 @@ static cloak_status unknown(struct cloak__op *op, const char *why)
 	struct cloak_session *s = op->session;
 
 	r->is_changed = 0;
+	keep_binding(s);
 	if (op->theirs)
 		cloak__merge_adopt(op);
 	cloak__op_moved(op); /* where others' forwarders have led to, if they have */
@@ -334,9 +531,9 @@ static cloak_status got_way(struct cloak__op *op)
 	switch (op->req.status) {
 	case CLOAK_UNCONFIRMED:
 		op->renewal->is_unconfirmed = 1;
-		return won(op);
+		return led(op);
 	case CLOAK_OK:
-		return won(op);
+		return led(op);
 	case CLOAK_NOT_FOUND:
 		if (op->ambiguous)
 			return unknown(op, "the session is not stored any more");
@@ -383,27 +580,95 @@ static int is_fresh(const struct cloak__op *op)
 	       (cloak__session_now(s) - s->record.renewed_ms) * CLOAK__HOPS_MAX < grace_ms;
 }
 
+static void new_serial(struct owner *o)
+{
+	uint8_t random[CLOAK__ID_BYTES];
+
+	cloak__id_random(random);
+	memcpy(o->serial, random, sizeof o->serial);
+	o->has_serial = 1;
+}
+
+/* Whose it will be; begin with the user's record, if there is one. */
+static cloak_status begin_binding(struct cloak__op *op)
+{
+	struct cloak__renewal *r = op->renewal;
+	struct cloak_session *s = op->session;
+	struct owner *new = &r->new_owner;
+	int kind = CLOAK__BIND_RENEW;
+	const struct owner *whose = new;
+	cloak_status st;
+
+	get_owner(&s->record, &r->old_owner);
+	*new = r->old_owner;
+	if (r->flags & CLOAK__RENEW_BIND) {
+		new->user = s->binding;
+		new->user_len = s->binding_user_len;
+		if (s->binding_len > s->binding_user_len + 1) {
+			new->label = s->binding + s->binding_user_len + 1;
+			new->label_len = strlen(new->label);
+		}
+		if (!r->old_owner.user) {
+			kind = CLOAK__BIND;
+			new_serial(new);
+		}
+	}
+	if (r->flags & CLOAK__RENEW_UNBIND) {
+		kind = CLOAK__BIND_UNBIND;
+		whose = &r->old_owner;
+		memset(new, 0, sizeof *new);
+	}
+	if (!whose->user || !whose->has_serial)
+		return CLOAK_OK;
+	if (!cloak__keyring_has_user_key(op->view->ring))
+		return cloak__fail(&op->error, CLOAK_E_CONFIG,
+				   "the session is a user's: cloak_config_set_user_key()");
+	st = cloak__binding_new(op, kind, whose->user, whose->user_len, &r->binding);
+	if (st != CLOAK_OK)
+		return st;
+	memcpy(r->binding->serial, whose->serial, sizeof whose->serial);
+	cloak__id_name(r->to.id, r->binding->name);
+	r->binding->label = new->label;
+	return CLOAK_OK;
+}
+
+/* As a save, under the id it has. */
+static cloak_status keep_id(struct cloak__op *op)
+{
+	op->renewal->step = PLAIN; /* a new session's id is fresh as it is */
+	op->state = 0;
+	op->attempts = 0;
+	op->ambiguous = 0;
+	op->flags = op->renewal->flags & CLOAK__SAVE_AUTHENTICATE;
+	return cloak__op_save(op);
+}
+
 static cloak_status begin(struct cloak__op *op)
 {
 	struct cloak__renewal *r = op->renewal;
 	struct cloak_session *s = op->session;
 	uint8_t name[CLOAK__NAME_BYTES];
+	cloak_status st;
 
 	if (s->gone)
 		return CLOAK_NOT_FOUND;
-	if (s->is_new || (!is_for_privilege(r) && is_fresh(op))) {
-		r->step = PLAIN; /* a new session's id is fresh as it is */
-		op->flags = r->flags & CLOAK__SAVE_AUTHENTICATE;
-		return cloak__op_save(op);
-	}
+	if ((s->is_new && !(r->flags & CLOAK__RENEW_BIND)) ||
+	    (!is_for_privilege(r) && is_fresh(op)))
+		return keep_id(op);
+	r->is_first = s->is_new;
 	r->old_renewed_ms = s->record.renewed_ms;
 	r->old_authenticated_ms = s->record.authenticated_ms;
 	r->old_has_csrf = s->record.has_csrf;
 	memcpy(r->old_csrf, s->record.csrf, sizeof r->old_csrf);
+	r->old_created_ms = s->record.created_ms;
+	r->old_absolute_ms = s->record.absolute_ms;
 	r->until_ms = cloak__session_now(s) + op->store->config->settings.renew_grace_ms;
 	cloak__id_random(r->to.id);
 	cloak__id_name(r->to.id, name);
 	cloak__id_text(name, r->to.name);
+	st = begin_binding(op);
+	if (st != CLOAK_OK)
+		return st;
 	r->step = GOT_TIME;
 	return cloak__op_request(op, CLOAK_REQ_READY, r->to.name);
 }
@@ -438,6 +703,27 @@ static cloak_status asked(struct cloak__op *op)
 	return begin(op);
 }
 
+/* The record under the new id, and the new name into the user's record beside it. */
+static cloak_status put_too(struct cloak__op *op)
+{
+	struct cloak__renewal *r = op->renewal;
+	const struct cloak__record *record = &op->session->record;
+	cloak_status st = write_new(op);
+
+	if (st != CLOAK__PENDING)
+		return st;
+	r->binding->deadline_ms =
+		record->absolute_ms ? record->absolute_ms : r->now_ms + FOREVER_MS;
+	r->binding->idle_ms = record->idle_ms;
+	st = cloak__binding_put(r->binding, op);
+	if (st == CLOAK_OK)
+		return CLOAK__PENDING;
+	op->asks = 0;
+	op->beside_count = 0;
+	restore(op);
+	return is_for_privilege(r) ? st : keep_id(op);
+}
+
 static cloak_status got_time(struct cloak__op *op)
 {
 	struct cloak__renewal *r = op->renewal;
@@ -447,7 +733,7 @@ static cloak_status got_time(struct cloak__op *op)
 	r->to.shard = op->req.shard;
 	r->now_ms = op->req.shard_now_ms;
 	r->as_of_ms = cloak__store_mono_ms(op->store);
-	return write_new(op);
+	return r->binding ? put_too(op) : write_new(op);
 }
 
 static cloak_status step(struct cloak__op *op)
@@ -463,6 +749,10 @@ static cloak_status step(struct cloak__op *op)
 		return got_time(op);
 	case GOT_NEW:
 		return got_new(op);
+	case GOT_LOOK:
+		return got_look(op);
+	case TIDY:
+		return op->renewal->outcome;
 	case GOT_WAY:
 		return got_way(op);
 	case GOT_NEXT:
@@ -478,8 +768,11 @@ static cloak_status step(struct cloak__op *op)
 
 cloak_status cloak__op_renew(struct cloak__op *op)
 {
-	cloak_status st = step(op);
+	cloak_status st;
 
+	if (cloak__op_beside(op))
+		return CLOAK__PENDING;
+	st = step(op);
 	if (st != CLOAK__PENDING)
 		restore(op); /* unless it was written, the handle is as it was */
 	return st;

@@ -82,6 +82,8 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	cloak__record_init(&s->record);
 	s->value = NULL;
 	s->value_len = 0;
+	s->bound = s->binding = NULL;
+	s->bound_len = s->binding_len = s->binding_user_len = 0;
 	s->unset = NULL;
 	s->unset_count = 0;
 	s->shard = 0;
@@ -111,6 +113,7 @@ void cloak_session_free(cloak_session *session)
 	cloak__changes_clear(session);
 	cloak__record_free(&session->record);
 	cloak__free_wiped(session->value, session->value_len);
+	cloak__free_wiped(session->bound, session->bound_len);
 	cloak__wipe(session->id, sizeof session->id);
 	cloak__wipe(session->id_text, sizeof session->id_text);
 	cloak__wipe(session->pending_id, sizeof session->pending_id);

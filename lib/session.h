@@ -6,6 +6,7 @@
 #include "op.h"
 #include "record.h"
 #include "store.h"
+#include "user_record.h"
 
 /*
  * `value` holds the stored bytes as they were read, opened in place; the record's attributes point
@@ -40,6 +41,11 @@ struct cloak_session {
 	/* A renewal that got no answer: the new id, and the tag of what it leaves under the old one. */
 	uint8_t has_pending;
 	uint8_t pending_id[CLOAK__ID_BYTES], pending_way[CLOAK__TAG_BYTES];
+	/* What the record's user and label point to when they were set by this handle, in one piece. And the
+	 * same for a log-in under way: the user with its NUL, then the label, if there is one. */
+	char *bound, *binding;
+	size_t bound_len, binding_len, binding_user_len;
+	char handle_text[CLOAK__HANDLE_CHARS + 1];
 	char **unset; /* names of attributes that were removed since load or save */
 	size_t unset_count;
 	uint32_t shard; /* where it was found, as the backend says; 0: where its name belongs */

@@ -740,7 +740,7 @@ START_TEST(property_at_lists_options_that_can_be_set_to_their_default)
 		if (p.secret)
 			ck_assert_str_eq(p.name, "password");
 	}
-	ck_assert_uint_eq(count, 32);
+	ck_assert_uint_eq(count, 34);
 	ck_assert_uint_eq(secrets, 1);
 	ck_assert_int_eq(s->absolute_ms, fresh.absolute_ms);
 	ck_assert_str_eq(s->cookie_name, fresh.cookie_name);

@@ -88,6 +88,8 @@ cloak_store *contract_open(const struct contract_open *o)
 	if (o->read_key)
 		EXPECT(CLOAK_OK,
 		       cloak_config_add_key(config, o->read_key, 32, CLOAK_KEY_READ, &err));
+	EXPECT(CLOAK_OK,
+	       cloak_config_set_user_key(config, "abcdef0123456789abcdef0123456789", 32, &err));
 	EXPECT(CLOAK_OK, cloak_config_set_clock(config, o->clock, o->clock_user));
 	EXPECT(CLOAK_OK, cloak_store_open(config, &store, &err));
 	ck_assert_ptr_nonnull(store);

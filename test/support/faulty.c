@@ -231,6 +231,8 @@ void faulty_open_at(const char *uri, const char *const *options)
 	ck_assert_int_eq(cloak_config_new(&config), CLOAK_OK);
 	ck_assert_int_eq(cloak_config_set_uri(config, uri, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_config_add_key(config, key, 32, CLOAK_KEY_WRITE, NULL), CLOAK_OK);
+	memset(key, 8, sizeof key);
+	ck_assert_int_eq(cloak_config_set_user_key(config, key, 32, NULL), CLOAK_OK);
 	if (!faulty.is_real_time)
 		ck_assert_int_eq(cloak_config_set_clock(config, now, NULL), CLOAK_OK);
 	for (; options && *options; options += 2)
