@@ -27,8 +27,9 @@ DESTDIR ?=
 HIREDIS_PREFIX ?=
 # V=1 shows the commands
 V ?= 0
-# programs built and run at once by the check targets
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# programs built and run at once by the check targets: twice the cores, for half of the parts do
+# nothing but wait for time to pass
+JOBS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 # fuzz: target and seconds
 F ?= record
 T ?= 60
@@ -339,8 +340,11 @@ CMD_check-selftest = env MAKE='$(MAKE)' CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' \
 
 .PHONY: check check-fast $(STATIC)
 FAST_PARTS = $(UNIT) $(WIRE) check-layers check-symbols check-banned check-events check-format
-CHECK_PARTS = build $(LIVE:%=asan/%) $(LIVE) check-hiredis check-install check-selftest \
-	$(SUITES:%=asan/%) $(UNIT) $(WIRE) $(MODELS:%=models/%) clang $(FUZZ:test/fuzz/fuzz_%=fuzz/%) \
+# What takes longest goes first, so that the rest fits in beside it.
+LONG = $(filter $(addprefix test/,live_contract live_proxy live_counter wire_dial wire_race \
+	live_replicas live_ring_change live_process wire_silence),$(SUITES))
+CHECK_PARTS = check-hiredis $(foreach s,$(LONG),$s asan/$s) build $(LIVE:%=asan/%) $(LIVE) \
+	check-install check-selftest check-demo $(SUITES:%=asan/%) $(UNIT) $(WIRE) $(MODELS:%=models/%) clang $(FUZZ:test/fuzz/fuzz_%=fuzz/%) \
 	$(filter-out check-hiredis check-install check-selftest,$(STATIC)) $(if $(wildcard examples/demo.sh),demo)
 
 check: ## run everything: static checks, all tests, sanitizers, fuzz seeds, install, demo

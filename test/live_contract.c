@@ -10,10 +10,11 @@
 static struct redis_server *server;
 static struct ring ring;
 static char tcp_uri[64], unix_uri[128], tls_uri[192], ring_of_3[RING_TEXT], two_rings[RING_TEXT];
-static const struct contract_place places[] = {{.uri = tcp_uri, .shared = 1},
+/* How long sessions live is the server's doing, and two rings have all that one has. */
+static const struct contract_place places[] = {{.uri = tcp_uri, .shared = 1, .hurries = 1},
 					       {.uri = unix_uri, .shared = 1},
-					       {.uri = tls_uri, .shared = 1},
-					       {.uri = ring_of_3, .shared = 1},
+					       {.uri = tls_uri, .shared = 1, .hurries = 1},
+					       {.uri = ring_of_3, .shared = 1, .hurries = 1},
 					       {.uri = two_rings, .shared = 1}};
 
 static void setup(void)

@@ -187,17 +187,22 @@ Suite *contract_suite(const char *name, const struct contract_place *places, int
 		      void (*setup)(void), void (*teardown)(void))
 {
 	Suite *suite = suite_create(name);
-	TCase *shared = NULL;
+	TCase *shared = NULL, *time;
 	int n;
 
 	all_places = places;
 	contract_add_values(group(suite, "values", setup, teardown), count);
 	contract_add_life(group(suite, "life", setup, teardown), count);
-	contract_add_time(group(suite, "time", setup, teardown), count);
 	contract_add_merge(group(suite, "merge", setup, teardown), count);
 	contract_add_many(group(suite, "many", setup, teardown), count);
 	contract_add_renew(group(suite, "renew", setup, teardown), count);
 	contract_add_crowd(group(suite, "crowd", setup, teardown), count);
+	time = group(suite, "time", setup, teardown);
+	tcase_set_tags(time, "seconds"); /* for who leaves it out */
+	for (n = 0; n < count; n++) {
+		if (!places[n].hurries)
+			contract_add_time(time, n);
+	}
 	for (n = 0; n < count; n++) {
 		if (!places[n].shared)
 			continue;

@@ -17,6 +17,7 @@ struct contract_place {
 	const char *uri;
 	int shared;     /* stores opened apart with this URI see each other's sessions */
 	int fake_clock; /* its wall clock can be moved: no need to wait for time to pass */
+	int hurries;    /* another place has the same server: what lasts seconds is shown there */
 };
 
 /* The suite. setup and teardown (may be NULL) run once for all cases of a group; what the places'
@@ -65,7 +66,7 @@ void contract_tick(int place);                          /* one look later */
 void contract_pass_until(int place, int64_t moment_ms); /* by the place's clock */
 void contract_add_values(TCase *c, int count);
 void contract_add_life(TCase *c, int count);
-void contract_add_time(TCase *c, int count);
+void contract_add_time(TCase *c, int place);
 void contract_add_merge(TCase *c, int count);
 void contract_add_many(TCase *c, int count);
 void contract_add_renew(TCase *c, int count);

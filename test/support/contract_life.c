@@ -525,14 +525,14 @@ void contract_add_life(TCase *c, int count)
 	tcase_add_loop_test(c, no_update_is_lost_between_threads, 0, count);
 }
 
-void contract_add_time(TCase *c, int count)
+void contract_add_time(TCase *c, int place)
 {
-	tcase_add_loop_test(c, idle_session_expires, 0, count);
-	tcase_add_loop_test(c, peek_does_not_extend, 0, count);
-	tcase_add_loop_test(c, load_extends_only_when_due, 0, count);
-	tcase_add_loop_test(c, save_extends, 0, count);
-	tcase_add_loop_test(c, unchanged_save_extends_when_due, 0, count);
-	tcase_add_loop_test(c, absolute_timeout_ends_a_session_in_use, 0, count);
+	tcase_add_loop_test(c, idle_session_expires, place, place + 1);
+	tcase_add_loop_test(c, peek_does_not_extend, place, place + 1);
+	tcase_add_loop_test(c, load_extends_only_when_due, place, place + 1);
+	tcase_add_loop_test(c, save_extends, place, place + 1);
+	tcase_add_loop_test(c, unchanged_save_extends_when_due, place, place + 1);
+	tcase_add_loop_test(c, absolute_timeout_ends_a_session_in_use, place, place + 1);
 }
 
 void contract_add_shared(TCase *c, int place)
