@@ -647,6 +647,7 @@ static cloak_status begin(struct cloak__op *op)
 {
 	struct cloak__renewal *r = op->renewal;
 	struct cloak_session *s = op->session;
+	int64_t grace_ms = op->store->config->settings.renew_grace_ms;
 	uint8_t name[CLOAK__NAME_BYTES];
 	cloak_status st;
 
@@ -662,7 +663,7 @@ static cloak_status begin(struct cloak__op *op)
 	memcpy(r->old_csrf, s->record.csrf, sizeof r->old_csrf);
 	r->old_created_ms = s->record.created_ms;
 	r->old_absolute_ms = s->record.absolute_ms;
-	r->until_ms = cloak__session_now(s) + op->store->config->settings.renew_grace_ms;
+	r->until_ms = grace_ms ? cloak__session_now(s) + grace_ms : 1; /* 1: long ago */
 	cloak__id_random(r->to.id);
 	cloak__id_name(r->to.id, name);
 	cloak__id_text(name, r->to.name);

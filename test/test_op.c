@@ -1,6 +1,5 @@
-/* The step functions, driven against a scripted backend: lost replies, late duplicates, ambiguous
- * saves. The backend is `memory:` behind a wrapper that may lose a request, lose its answer, or run
- * it twice. */
+/* T1 unit: the step functions, driven against a backend that loses, delays and repeats */
+/* SPDX-License-Identifier: MIT */
 #include "support/check_main.h"
 #include "support/oom.h"
 

@@ -1,5 +1,5 @@
-/* Renewal in time and for privilege, step by step: what is sent, what is left under the old id, what each
- * handle is told. test_renew_faults.c breaks it at every step. */
+/* T1 unit: renewal in time and for privilege, step by step: what is sent, what is left under the old id */
+/* SPDX-License-Identifier: MIT */
 #include "support/check_main.h"
 #include "support/faulty.h"
 #include "support/hex.h"
@@ -233,6 +233,22 @@ START_TEST(no_grace_time_has_room_for_a_fifth_forwarder)
 		}
 		cloak_session_free(s);
 	}
+}
+END_TEST
+
+/* Without a grace time the old id opens nothing from the renewal on, also where the handle takes the shard's
+ * clock to be ahead of what it is. */
+START_TEST(no_grace_time_is_none_whatever_the_clocks)
+{
+	cloak_session *s = stored();
+	struct id old = id_of(s);
+
+	faulty.store->config->settings.renew_grace_ms = 0;
+	faulty.wall_ms -= 5;
+	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_is_renewed(s), 1);
+	ck_assert_int_eq(opens(old.text), CLOAK_NOT_FOUND);
+	cloak_session_free(s);
 }
 END_TEST
 
@@ -1120,6 +1136,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, fresh_id_is_kept_and_the_changes_are_saved);
 	tcase_add_test(tc, four_forwarders_are_followed_and_a_fifth_is_no_logout);
 	tcase_add_test(tc, no_grace_time_has_room_for_a_fifth_forwarder);
+	tcase_add_test(tc, no_grace_time_is_none_whatever_the_clocks);
 	tcase_add_test(tc, save_follows_a_forwarder_and_merges_there);
 	tcase_add_test(tc, unanswered_save_finds_its_mark_behind_a_forwarder);
 	tcase_add_test(tc, strict_save_answers_a_forwarder_with_conflict);

@@ -1,5 +1,5 @@
-/* Renewal broken at every step: each request that writes is lost, or its answer, or it is refused, or
- * comes late; and before each of them somebody else saves, renews, logs in or logs out. */
+/* T1 unit: renewal broken at every step, and others at work in between */
+/* SPDX-License-Identifier: MIT */
 #include "support/check_main.h"
 #include "support/faulty.h"
 #include "support/scale.h"
