@@ -1262,7 +1262,8 @@ typedef struct cloak_web cloak_web;
  *    an id that opens nothing          new, other id     set once the session is stored
  *    an id whose record is damaged     new, other id     set once the session is stored
  *    an id that was replaced when      new, other id     left alone, and the session not stored, until
- *    privilege changed                                   cloak_session_authenticate()
+ *    privilege changed, just now                         cloak_session_authenticate()
+ *    the same, a minute ago or more    new, other id     set once the session is stored
  *    an id, and the store cannot say   none: a failure   left alone
  *
  *  @param store   the store

@@ -24,7 +24,7 @@ struct cloak_store;
 #define CLOAK__PENDING INT32_MAX
 #define CLOAK__ATTEMPTS_MAX 3 /* of one request, when connections break */
 #define CLOAK__HOPS_MAX 4     /* forwarders that one call follows */
-/* What a renewal leaves under the old id stays at least so long. */
+/* What a renewal leaves under the old id stays so long, a forwarder at least. */
 #define CLOAK__WAY_TTL_MS INT64_C(600000)
 
 /* An internal flag of a save: the session is authenticated by it. */

@@ -173,11 +173,28 @@ cloak_status cloak__session_for(cloak_store *store, const char *id, size_t len,
 	return *out ? CLOAK_OK : cloak__fail_nomem(err);
 }
 
-cloak_status cloak_session_load(cloak_store *store, const char *id, size_t len, uint32_t flags,
-				cloak_session **out, cloak_error *err)
+cloak_status cloak__session_load(cloak_store *store, const char *id, size_t len, uint32_t flags,
+				 cloak_session **out, int64_t *ttl_left_ms, cloak_error *err)
 {
 	struct cloak_session *s;
 	cloak_status st;
+
+	st = cloak__session_for(store, id, len, &s, err);
+	if (st != CLOAK_OK)
+		return answered(store, CLOAK__CALL_LOAD, st);
+	st = run(s, CLOAK__CALL_LOAD, cloak__op_load, flags, err);
+	*ttl_left_ms = s->op.req.ttl_left_ms;
+	if (st == CLOAK_OK)
+		*out = s;
+	else
+		cloak_session_free(s);
+	return st;
+}
+
+cloak_status cloak_session_load(cloak_store *store, const char *id, size_t len, uint32_t flags,
+				cloak_session **out, cloak_error *err)
+{
+	int64_t ttl_left_ms;
 
 	if (out)
 		*out = NULL;
@@ -185,15 +202,7 @@ cloak_status cloak_session_load(cloak_store *store, const char *id, size_t len, 
 		return cloak__fail(err, CLOAK_E_INVALID, "store, id and out must not be NULL");
 	if (flags & ~CLOAK_LOAD_PEEK)
 		return cloak__fail(err, CLOAK_E_INVALID, "unknown flags 0x%x", (unsigned)flags);
-	st = cloak__session_for(store, id, len, &s, err);
-	if (st != CLOAK_OK)
-		return answered(store, CLOAK__CALL_LOAD, st);
-	st = run(s, CLOAK__CALL_LOAD, cloak__op_load, flags, err);
-	if (st == CLOAK_OK)
-		*out = s;
-	else
-		cloak_session_free(s);
-	return st;
+	return cloak__session_load(store, id, len, flags, out, &ttl_left_ms, err);
 }
 
 cloak_status cloak_session_reload(cloak_session *session, cloak_error *err)

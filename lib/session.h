@@ -65,6 +65,11 @@ struct cloak_session {
  * logged; CLOAK_E_NOMEM. */
 cloak_status cloak__session_for(struct cloak_store *store, const char *id, size_t len,
 				struct cloak_session **out, cloak_error *err);
+/* As cloak_session_load(), its arguments checked. ttl_left_ms: of what was found, be it a marker; of use
+ * unless the call failed or found nothing. */
+cloak_status cloak__session_load(struct cloak_store *store, const char *id, size_t len,
+				 uint32_t flags, struct cloak_session **out, int64_t *ttl_left_ms,
+				 cloak_error *err);
 /* Put a value that was read and opened in the place of what the session holds. `value` is consumed.
  * CLOAK_NOT_FOUND: it is past its absolute deadline, whatever time to live the store gave it. When
  * it is not CLOAK_OK the session is as it was. */

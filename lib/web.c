@@ -17,7 +17,9 @@
  * A cookie is set when the store is known to have the session under another id than the browser sent, and
  * to drop it when this request has ended the session. Everything else leaves it alone: a response that
  * comes late must not undo what the response of a request beside it has set. So an id that opens
- * nothing is not taken back, and an id that was superseded is not replaced, unless by a log-in.
+ * nothing is not taken back, and an id that was superseded is not replaced, unless by a log-in, while
+ * the response with the new one may be under way. It may be lost, too: a minute later the old id is one
+ * that opens nothing. When it was superseded is what has gone of the marker's time to live.
  *
  * A cookie that ends by itself (Max-Age) is to live as long as the session: what extends the one sends the
  * other again. A load extends by a message that is not waited for, and its session may have been
@@ -26,6 +28,8 @@
 
 /* __Host-..., its id, Path, Domain and the rest are under 1700 by the limits of their options. */
 #define COOKIE_MAX 2048
+
+#define UNDER_WAY_MS INT64_C(60000) /* how late a response may be */
 
 struct cloak_web {
 	struct cloak_session *session;
@@ -51,6 +55,7 @@ static cloak_status find(struct cloak_web *web, cloak_store *store, const char *
 			 cloak_error *err)
 {
 	cloak_error why = {0};
+	int64_t ttl_left_ms = 0;
 	const char *id;
 	size_t id_len;
 	cloak_status st = cloak_cookie_find(store, header, len, &id, &id_len);
@@ -58,11 +63,12 @@ static cloak_status find(struct cloak_web *web, cloak_store *store, const char *
 	if (st == CLOAK_OK) {
 		memcpy(web->sent, id, id_len);
 		web->sent[id_len] = '\0';
-		st = cloak_session_load(store, id, id_len, web->flags, &web->session, &why);
+		st = cloak__session_load(store, id, id_len, web->flags, &web->session, &ttl_left_ms,
+					 &why);
 	}
 	if (st == CLOAK_OK)
 		return st;
-	web->is_superseded = st == CLOAK_RENEWED;
+	web->is_superseded = st == CLOAK_RENEWED && ttl_left_ms > CLOAK__WAY_TTL_MS - UNDER_WAY_MS;
 	if (st > CLOAK_OK || st == CLOAK_E_CORRUPT)
 		return cloak_session_create(store, &web->session, err);
 	if (err)

@@ -491,6 +491,29 @@ START_TEST(log_in_sets_the_new_id_and_the_old_one_sets_nothing)
 }
 END_TEST
 
+/* The response with the new id was lost: its browser must be able to log in again, by a form. */
+START_TEST(superseded_id_opens_nothing_once_no_response_can_be_under_way)
+{
+	struct id old = stored_id();
+	cloak_web *web = begin(old.text);
+
+	ck_assert_int_eq(cloak_session_authenticate(cloak_web_session(web), NULL), CLOAK_OK);
+	cloak_web_free(web);
+	for (int i = 0; i < 2; i++) {
+		faulty_pass(i == 0 ? MINUTE - 1 : 1);
+		web = begin(old.text);
+		change(web);
+		finish(web, i == 0 ? CLOAK_RENEWED : CLOAK_OK);
+		if (i == 0)
+			has_no_header(web);
+		else
+			sets_another(web, old.text);
+		ck_assert_int_eq(n_of(web), 1);
+		cloak_web_free(web);
+	}
+}
+END_TEST
+
 /* SEC-18 */
 START_TEST(log_out_drops_the_cookie)
 {
@@ -811,6 +834,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, lost_answer_sets_no_cookie_until_it_is_known);
 	tcase_add_test(tc, id_of_a_log_in_is_not_lost_with_a_save_after_it);
 	tcase_add_test(tc, log_in_sets_the_new_id_and_the_old_one_sets_nothing);
+	tcase_add_test(tc, superseded_id_opens_nothing_once_no_response_can_be_under_way);
 	tcase_add_test(tc, log_out_drops_the_cookie);
 	tcase_add_test(tc, log_out_that_failed_leaves_the_cookie);
 	tcase_add_test(tc, session_that_ended_meanwhile_sets_nothing);
