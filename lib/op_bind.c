@@ -10,6 +10,9 @@
 #define WRITTEN_AFTER_MS INT64_C(600000)
 #define NAMES_TIDY 4 /* with so many in an entry it is worth waiting to have them removed */
 
+#define VICTIMS_TIDY 8  /* names */
+#define VICTIMS_MOST 64 /* names, and those of one session more */
+
 enum { READING, PUTTING, LOOKING_AT_ALL, BURYING, SETTLED, TIDYING };
 
 static struct cloak__user_at *own(struct cloak__binding *b)
@@ -131,6 +134,18 @@ static cloak_status mark(struct cloak__binding *b, struct cloak__user_entry *e)
 	return CLOAK_OK;
 }
 
+/* Who evicts also ends what others have marked and not ended, or not removed. */
+static cloak_status end_the_rest(struct cloak__binding *b)
+{
+	const struct cloak__user_record *r = &own(b)->record;
+
+	for (size_t i = 0; i < r->count && b->victims.count < VICTIMS_MOST; i++)
+		if (r->entries[i].ending && !is_victim(b, r->entries[i].serial) &&
+		    mark(b, &r->entries[i]) != CLOAK_OK)
+			return CLOAK_E_NOMEM;
+	return CLOAK_OK;
+}
+
 /* Make room for one session more: CLOAK_OK, CLOAK_LIMIT. */
 static cloak_status make_room(struct cloak__binding *b)
 {
@@ -145,6 +160,8 @@ static cloak_status make_room(struct cloak__binding *b)
 		if (mark(b, oldest) != CLOAK_OK)
 			return CLOAK_E_NOMEM;
 	}
+	if (b->victims.count && end_the_rest(b) != CLOAK_OK)
+		return CLOAK_E_NOMEM;
 	return own(b)->record.count < CLOAK__USER_ENTRIES_MAX ? CLOAK_OK : CLOAK_LIMIT;
 }
 
@@ -444,7 +461,7 @@ cloak_status cloak__binding_won(struct cloak__binding *b, struct cloak__op *op)
 	b->phase = TIDYING;
 	if (own(b)->op.result != CLOAK_OK)
 		return CLOAK_OK;
-	if (e && e->name_count > NAMES_TIDY) {
+	if ((e && e->name_count > NAMES_TIDY) || b->victims.count > VICTIMS_TIDY) {
 		cloak__user_at_change(own(b), op, tidy, b);
 		begin(b, op); /* the other ring's has ended */
 		return own(b)->op.result == CLOAK__PENDING ? CLOAK__PENDING : CLOAK_OK;

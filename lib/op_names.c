@@ -95,6 +95,8 @@ static void start_group(struct cloak__names *n, struct cloak__op *of)
 	for (size_t i = 0; i < count; i++) {
 		memset(&n->ops[i], 0, sizeof n->ops[i]);
 		cloak__op_part(&n->ops[i], of, n->step);
+		if (n->deadline_ms)
+			n->ops[i].deadline_ms = n->deadline_ms;
 		cloak__id_text(n->list[n->from + i].name, n->ops[i].at.name);
 		n->beside[i] = &n->ops[i];
 	}

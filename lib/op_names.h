@@ -22,7 +22,8 @@ struct cloak__named {
 struct cloak__names {
 	struct cloak__named *list;
 	size_t count, cap;
-	size_t from, until; /* the group under way */
+	size_t from, until;  /* the group under way */
+	int64_t deadline_ms; /* of all of it; 0: the operation's */
 	struct cloak__op *ops, *beside[CLOAK__NAMES_GROUP];
 	cloak_status (*step)(struct cloak__op *);
 };
