@@ -1056,8 +1056,10 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_flash_take(cloak_session *se
  *  @param label    [copied] what the user will know this session by, such as a browser's name; up to 255
  *                  bytes of UTF-8; may be NULL
  *  @param err      why, on failure
- *  @return as cloak_session_renew() with CLOAK_RENEW_PRIVILEGE, only after CLOAK_OK or
- *          CLOAK_UNCONFIRMED the visitor is logged in; CLOAK_LIMIT: the user has as many sessions as
+ *  @return as cloak_session_renew() with CLOAK_RENEW_PRIVILEGE, only after CLOAK_OK,
+ *          CLOAK_UNCONFIRMED or CLOAK_PARTIAL the visitor is logged in; CLOAK_PARTIAL: a session that is
+ *          to end for this one, or that somebody else was ending, could not be reached: it is marked,
+ *          and whoever binds or ends next tries again; CLOAK_LIMIT: the user has as many sessions as
  *          he may, this one is as it was; CLOAK_NOT_FOUND: also when it was ended meanwhile with all
  *          of the user's; CLOAK_E_INVALID: also a user or label that is none, and a session that is
  *          another user's; CLOAK_E_CONFIG: no user key, or `absolute_timeout` is 0s; CLOAK_E_TOO_LARGE:

@@ -128,6 +128,7 @@ static int is_victim(const struct cloak__binding *b, const uint8_t *serial)
 static cloak_status mark(struct cloak__binding *b, struct cloak__user_entry *e)
 {
 	e->ending = 1;
+	b->has_evicted = 1;
 	for (size_t i = 0; i < e->name_count; i++)
 		if (!cloak__names_add(&b->victims, e->serial, e->names[i]))
 			return cloak__fail_nomem(&own(b)->op.error);
@@ -229,7 +230,13 @@ static cloak_status put_bound(struct cloak__user_at *at, struct cloak__binding *
 	e = find(b, 0);
 	if (e && cloak__user_entry_has(e, b->name)) /* an attempt before was applied after all */
 		return e->ending ? CLOAK_NOT_FOUND : CLOAK__UNCHANGED;
-	cloak__names_free(&b->victims); /* or it came to nothing */
+	/* It may have been applied, marked by who ends the user's sessions, and removed: then the session under
+	 * the new name is ended already. */
+	if (at->op.ambiguous)
+		return cloak__fail(&at->op.error, CLOAK_E_UNAVAILABLE,
+				   "the log-in was cut short in the user's record; try again");
+	cloak__names_free(&b->victims);
+	b->has_evicted = 0;
 	drop_gone(b);
 	st = make_room(b);
 	if (st != CLOAK_OK)
@@ -296,6 +303,7 @@ static cloak_status bury(struct cloak__binding *b, struct cloak__op *op)
 	for (size_t i = 0; i < b->names.count; i++) {
 		const struct cloak__named *d = &b->names.list[i];
 
+		b->has_unreached |= d->status < 0;
 		if (d->status == CLOAK_NOT_FOUND ||
 		    (d->status == CLOAK_OK && d->format == CLOAK__FORMAT_TOMBSTONE))
 			b->names.list[kept++] = *d;
@@ -325,6 +333,11 @@ static cloak_status settle_put(struct cloak__binding *b, struct cloak__op *op)
 	if (st == CLOAK_LIMIT && !b->is_examined)
 		return over_the_limit(b, op);
 	b->phase = SETTLED;
+	if (st == CLOAK_LIMIT && b->has_unreached)
+		return cloak__fail(
+			&op->error, CLOAK_E_UNAVAILABLE,
+			"the user is at the limit, and of some of his sessions it cannot be "
+			"told whether they have ended");
 	if (st < 0 && st != CLOAK_E_BUSY)
 		return failed(b, op);
 	if (st == CLOAK_E_BUSY)
@@ -347,6 +360,8 @@ static cloak_status settle(struct cloak__binding *b, struct cloak__op *op)
 		return st == CLOAK_OK ? put_again(b, op) : st;
 	case BURYING:
 		st = cloak__names_next(&b->names, op);
+		for (size_t i = 0; i < b->names.count; i++)
+			b->has_unreached |= b->names.list[i].status < 0;
 		return st == CLOAK_OK ? put_again(b, op) : st;
 	default:
 		return b->put;
@@ -365,18 +380,39 @@ cloak_status cloak__binding_settle(struct cloak__binding *b, struct cloak__op *o
 
 /* ---- look ---- */
 
+/* What others have marked and not ended, as far as it fits beside. Want of memory: the next one does it. */
+static void add_left_over(struct cloak__binding *b)
+{
+	const struct cloak__user_record *r = &own(b)->record;
+
+	for (size_t i = 0; i < r->count; i++) {
+		const struct cloak__user_entry *e = &r->entries[i];
+
+		if (!e->ending || is_victim(b, e->serial) ||
+		    b->victims.count + e->name_count > CLOAK__NAMES_GROUP)
+			continue;
+		for (size_t k = 0; k < e->name_count; k++)
+			if (!cloak__names_add(&b->victims, e->serial, e->names[k]))
+				return;
+	}
+}
+
 int cloak__binding_look(struct cloak__binding *b, struct cloak__op *op)
 {
 	if (b->has_looked)
 		return 0;
 	b->has_looked = 1;
-	if (b->victims.count) {
+	if (b->kind == CLOAK__BIND)
+		add_left_over(b);
+	if (b->has_evicted)
 		cloak__log(&op->store->config->log, CLOAK__EVENT_LIMIT_REACHED,
 			   "user %.*s: the oldest session is ended for a new one",
 			   CLOAK__LOG_ID_CHARS, own(b)->op.at.name);
-		/* a failure to begin leaves them marked: they are ended by whoever comes next */
-		if (cloak__names_start(&b->victims, op, cloak__op_end_name) != CLOAK__PENDING)
-			cloak__names_free(&b->victims);
+	/* a failure to begin leaves them marked: they are ended by whoever comes next */
+	if (b->victims.count &&
+	    cloak__names_start(&b->victims, op, cloak__op_end_name) != CLOAK__PENDING) {
+		b->has_left = 1;
+		cloak__names_free(&b->victims);
 	}
 	cloak__user_read(&b->user, op);
 	begin(b, op); /* the victims' have been */
@@ -392,6 +428,7 @@ cloak_status cloak__binding_looked(struct cloak__binding *b, struct cloak__op *o
 
 	for (size_t i = 0; b->victims.ops && i < b->victims.until; i++) {
 		b->victims.list[i].status = b->victims.ops[i].result;
+		b->has_left |= b->victims.ops[i].result < 0;
 		cloak__op_free(&b->victims.ops[i]);
 	}
 	cloak__free(b->victims.ops);
@@ -408,7 +445,8 @@ cloak_status cloak__binding_looked(struct cloak__binding *b, struct cloak__op *o
 
 		if (e && e->ending)
 			return CLOAK_NOT_FOUND;
-		is_there |= i == 0 && e != NULL;
+		/* the name too: a failover may have lost the put, and not the entry */
+		is_there |= i == 0 && e && cloak__user_entry_has(e, b->name);
 	}
 	return is_there ? CLOAK_OK : CLOAK_NOT_FOUND;
 }

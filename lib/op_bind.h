@@ -25,8 +25,9 @@
  *
  * Over the limit, a login first looks under all names of the user and drops sessions that have ended by
  * themselves: those bound ten minutes ago and more under whose names nothing is stored, once a tombstone
- * lies there. Then it is refused, or marks the oldest, in the same write that puts the new one. Those
- * are ended once the new session is written, beside the look.
+ * lies there. Then it is refused, or marks the oldest, in the same write that puts the new one. Those,
+ * and what others have marked and did not end, are ended once the new session is written, beside the look:
+ * who died in between must not leave one session more than the limit.
  *
  * When a renewal has won, its old name and all that were beside it in the entry when the new one was put
  * are dead, for the old id held the session until then; those put later are not touched.
@@ -45,7 +46,8 @@ struct cloak__binding {
 	/* the entry's names when it was put */
 	uint8_t dead[CLOAK__USER_NAMES_MAX][CLOAK__NAME_BYTES];
 	uint8_t dead_count;
-	uint8_t is_examined, has_looked, must_tidy;
+	uint8_t is_examined, has_looked;
+	uint8_t has_evicted, has_unreached, has_left; /* has_left: a victim is not ended */
 	int phase;
 	cloak_status put;
 	struct cloak__names names;   /* of all sessions, over the limit */

@@ -418,6 +418,8 @@ static cloak_status won(struct cloak__op *op)
 	s->unconfirmed = r->is_unconfirmed;
 	cloak__session_alive(s, new_now(op), op->ttl_ms);
 	r->outcome = r->is_unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
+	if (r->outcome == CLOAK_OK && r->binding && r->binding->has_left)
+		r->outcome = CLOAK_PARTIAL;
 	r->step = TIDY;
 	if (r->binding && cloak__binding_won(r->binding, op) == CLOAK__PENDING)
 		return CLOAK__PENDING;

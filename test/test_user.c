@@ -611,6 +611,80 @@ START_TEST(sessions_that_have_ended_do_not_count)
 }
 END_TEST
 
+/* SEC-20: what is over the limit and could not be ended is told, and ended by whoever logs in next. */
+START_TEST(limit_is_made_up_for_by_the_next_login)
+{
+	cloak_session *a, *b, *c, *d;
+
+	faulty.store->config->settings.user_sessions_max = 2;
+	a = bound("ann", NULL);
+	faulty_pass(1000);
+	b = bound("ann", NULL);
+	faulty_pass(1000);
+	c = fresh();
+	/* the session, its name with the mark on the oldest, the end of that */
+	FAULTS(FAULTY_PASS, FAULTY_PASS, FAULTY_REFUSE);
+	ck_assert_int_eq(cloak_session_bind(c, "ann", NULL, &err), CLOAK_PARTIAL);
+	ck_assert_str_eq(cloak_session_user(c), "ann");
+	ck_assert_int_eq(opens(cloak_session_id(a)), CLOAK_OK);
+	faulty_pass(1000);
+	d = bound("ann", NULL);
+	ck_assert_int_eq(opens(cloak_session_id(a)), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(opens(cloak_session_id(b)), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(opens(cloak_session_id(c)), CLOAK_OK);
+	ck_assert_int_eq(opens(cloak_session_id(d)), CLOAK_OK);
+	ck_assert_uint_eq(entries("ann", NULL), 2);
+	cloak_session_free(a);
+	cloak_session_free(b);
+	cloak_session_free(c);
+	cloak_session_free(d);
+}
+END_TEST
+
+/* Nobody is locked out because it cannot be told whether his other session has ended. */
+START_TEST(login_is_not_denied_for_what_cannot_be_reached)
+{
+	cloak_session *a, *b = fresh();
+
+	faulty.store->config->settings.user_sessions_max = 1;
+	faulty.store->config->settings.user_sessions_full = 1;
+	a = bound("ann", NULL);
+	faulty_pass(INT64_C(2) * 3600 * 1000);
+	ck_assert_int_eq(opens(cloak_session_id(a)), CLOAK_NOT_FOUND);
+	FAULTS(FAULTY_PASS, FAULTY_REFUSE);
+	ck_assert_int_eq(cloak_session_bind(b, "ann", NULL, &err), CLOAK_E_UNAVAILABLE);
+	ck_assert_ptr_null(cloak_session_user(b));
+	OK(cloak_session_bind(b, "ann", NULL, &err));
+	cloak_session_free(a);
+	cloak_session_free(b);
+}
+END_TEST
+
+static void all_of_ann_are_ended(void)
+{
+	OK(cloak_user_end_all(faulty.store, "ann", NULL, NULL, NULL, &err));
+}
+
+/* The name was put, marked, ended and removed again before the answer's loss was noticed: putting it once
+ * more would list a session that has ended, and call it a log-in. */
+START_TEST(login_cut_short_is_not_repeated_behind_an_end_of_all)
+{
+	cloak_session *s = fresh(), *other = bound("ann", NULL);
+
+	FAULTS(FAULTY_PASS, FAULTY_LOSE_ANSWER);
+	faulty.meanwhile = all_of_ann_are_ended;
+	faulty.meanwhile_at = 2;
+	ck_assert_int_eq(cloak_session_bind(s, "ann", NULL, &err), CLOAK_E_UNAVAILABLE);
+	ck_assert_ptr_null(cloak_session_user(s));
+	ck_assert_int_eq(opens(cloak_session_id(other)), CLOAK_NOT_FOUND);
+	ck_assert_uint_eq(entries("ann", NULL), 0);
+	OK(cloak_session_bind(s, "ann", NULL, &err));
+	ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_OK);
+	cloak_session_free(other);
+	cloak_session_free(s);
+}
+END_TEST
+
 START_TEST(user_has_256_sessions_at_most)
 {
 	static cloak_session *s[258];
@@ -660,6 +734,9 @@ static Suite *make_suite(void)
 	tcase_add_test(ends, limit_denies);
 	tcase_add_test(ends, sessions_that_have_ended_do_not_count);
 	tcase_add_test(ends, user_has_256_sessions_at_most);
+	tcase_add_test(ends, limit_is_made_up_for_by_the_next_login);
+	tcase_add_test(ends, login_is_not_denied_for_what_cannot_be_reached);
+	tcase_add_test(ends, login_cut_short_is_not_repeated_behind_an_end_of_all);
 	suite_add_tcase(suite, ends);
 	return suite;
 }
