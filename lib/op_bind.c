@@ -135,18 +135,6 @@ static cloak_status mark(struct cloak__binding *b, struct cloak__user_entry *e)
 	return CLOAK_OK;
 }
 
-/* Who evicts also ends what others have marked and not ended, or not removed. */
-static cloak_status end_the_rest(struct cloak__binding *b)
-{
-	const struct cloak__user_record *r = &own(b)->record;
-
-	for (size_t i = 0; i < r->count && b->victims.count < VICTIMS_MOST; i++)
-		if (r->entries[i].ending && !is_victim(b, r->entries[i].serial) &&
-		    mark(b, &r->entries[i]) != CLOAK_OK)
-			return CLOAK_E_NOMEM;
-	return CLOAK_OK;
-}
-
 /* Make room for one session more: CLOAK_OK, CLOAK_LIMIT. */
 static cloak_status make_room(struct cloak__binding *b)
 {
@@ -161,8 +149,6 @@ static cloak_status make_room(struct cloak__binding *b)
 		if (mark(b, oldest) != CLOAK_OK)
 			return CLOAK_E_NOMEM;
 	}
-	if (b->victims.count && end_the_rest(b) != CLOAK_OK)
-		return CLOAK_E_NOMEM;
 	return own(b)->record.count < CLOAK__USER_ENTRIES_MAX ? CLOAK_OK : CLOAK_LIMIT;
 }
 
@@ -380,16 +366,16 @@ cloak_status cloak__binding_settle(struct cloak__binding *b, struct cloak__op *o
 
 /* ---- look ---- */
 
-/* What others have marked and not ended, as far as it fits beside. Want of memory: the next one does it. */
+/* What others have marked and not ended, or not removed. What is more, or finds no memory, is left to the
+ * next one. */
 static void add_left_over(struct cloak__binding *b)
 {
 	const struct cloak__user_record *r = &own(b)->record;
 
-	for (size_t i = 0; i < r->count; i++) {
+	for (size_t i = 0; i < r->count && b->victims.count < VICTIMS_MOST; i++) {
 		const struct cloak__user_entry *e = &r->entries[i];
 
-		if (!e->ending || is_victim(b, e->serial) ||
-		    b->victims.count + e->name_count > CLOAK__NAMES_GROUP)
+		if (!e->ending || is_victim(b, e->serial))
 			continue;
 		for (size_t k = 0; k < e->name_count; k++)
 			if (!cloak__names_add(&b->victims, e->serial, e->names[k]))

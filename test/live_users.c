@@ -58,7 +58,8 @@ static uint64_t sends(cloak_store *store)
 	struct cloak_lane_metrics m = {.size = sizeof m};
 	uint64_t n = 0;
 
-	for (size_t i = 0; store->backend->metrics_at(store->backend_state, i, &m); i++)
+	for (size_t i = 0;
+	     store->backend->metrics_at(cloak__store_view(store)->backend_state, i, &m); i++)
 		n += m.sends;
 	return n;
 }

@@ -641,6 +641,24 @@ START_TEST(limit_is_made_up_for_by_the_next_login)
 }
 END_TEST
 
+/* Also by one who is not over it, and whoever left it so. */
+START_TEST(login_ends_what_was_marked_and_not_reached)
+{
+	cloak_session *a = bound("ann", NULL), *b;
+
+	FAULTS(FAULTY_PASS, FAULTY_REFUSE);
+	ck_assert_int_eq(cloak_user_end_all(faulty.store, "ann", NULL, NULL, NULL, &err),
+			 CLOAK_PARTIAL);
+	ck_assert_int_eq(opens(cloak_session_id(a)), CLOAK_OK);
+	b = bound("ann", NULL);
+	ck_assert_int_eq(opens(cloak_session_id(a)), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(opens(cloak_session_id(b)), CLOAK_OK);
+	ck_assert_uint_eq(entries("ann", NULL), 1);
+	cloak_session_free(a);
+	cloak_session_free(b);
+}
+END_TEST
+
 /* Nobody is locked out because it cannot be told whether his other session has ended. */
 START_TEST(login_is_not_denied_for_what_cannot_be_reached)
 {
@@ -735,6 +753,7 @@ static Suite *make_suite(void)
 	tcase_add_test(ends, sessions_that_have_ended_do_not_count);
 	tcase_add_test(ends, user_has_256_sessions_at_most);
 	tcase_add_test(ends, limit_is_made_up_for_by_the_next_login);
+	tcase_add_test(ends, login_ends_what_was_marked_and_not_reached);
 	tcase_add_test(ends, login_is_not_denied_for_what_cannot_be_reached);
 	tcase_add_test(ends, login_cut_short_is_not_repeated_behind_an_end_of_all);
 	suite_add_tcase(suite, ends);
