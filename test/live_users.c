@@ -106,6 +106,37 @@ START_TEST(round_trips)
 }
 END_TEST
 
+/* SEC-28: what stands for a user in Redis is a keyed hash, and his record is sealed. */
+START_TEST(user_and_label_are_nowhere_in_clear)
+{
+	cloak_store *store = open_ring(patient);
+	cloak_session *s;
+	redisReply *keys;
+	int records = 0;
+
+	EXPECT(CLOAK_OK, cloak_session_create(store, &s, &err));
+	EXPECT(CLOAK_OK, cloak_session_bind(s, "ann-in-clear", "label-in-clear", &err));
+	for (int i = 0; i < 3; i++) {
+		keys = redis_server_do(ring.server[i], "KEYS *");
+		ck_assert_ptr_nonnull(keys);
+		for (size_t k = 0; k < keys->elements; k++) {
+			const char *key = keys->element[k]->str;
+			redisReply *value = redis_server_do(ring.server[i], "GET %s", key);
+
+			ck_assert_ptr_nonnull(value);
+			ck_assert_ptr_null(strstr(key, "clear"));
+			ck_assert_ptr_null(memmem(value->str, value->len, "in-clear", 8));
+			freeReplyObject(value);
+			records++;
+		}
+		freeReplyObject(keys);
+	}
+	ck_assert_int_ge(records, 2);
+	cloak_session_free(s);
+	cloak_store_close(store);
+}
+END_TEST
+
 /* ---- log out everywhere, while sessions are bound and renewed ------------------------------- */
 
 static struct board {
@@ -615,6 +646,7 @@ static Suite *make_suite(void)
 	tcase_set_timeout(one, 120);
 	tcase_add_unchecked_fixture(one, setup, teardown);
 	tcase_add_test(one, round_trips);
+	tcase_add_test(one, user_and_label_are_nowhere_in_clear);
 	tcase_add_test(one, none_survives_that_is_bound_or_renewed_meanwhile);
 	tcase_add_test(one, the_one_that_is_kept_lives_on_while_it_is_renewed);
 	tcase_add_loop_test(one, limit_is_never_passed_by_parallel_logins, 0, 2);
