@@ -589,8 +589,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *sessio
  *          CLOAK_NOT_FOUND: expired or destroyed meanwhile, or renewed and the grace time over:
  *          nothing was written;
  *          CLOAK_CONFLICT: somebody else saved since the load, and the save is strict, or an
- *          addition does not fit what they saved: the session is as it was;
- *          CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;
+ *          addition does not fit what they saved, or both together have over 1024 attributes: the
+ *          session is as it was; CLOAK_RENEWED: replaced when privilege changed; CLOAK_E_INVALID: NULL, unknown flag;
  *          CLOAK_E_TOO_LARGE: over `max_size`, nothing was sent; CLOAK_E_UNKNOWN;
  *          CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO, CLOAK_E_AUTH, CLOAK_E_CONFIG, CLOAK_E_SERVER,
  *          CLOAK_E_PROTOCOL: nothing was written; CLOAK_E_CRYPTO, CLOAK_E_CORRUPT,
