@@ -478,7 +478,8 @@ START_TEST(server_that_is_silent_is_told_and_ended_later)
 		uint8_t raw[CLOAK__USER_HASH_BYTES];
 
 		snprintf(user, sizeof user, "silent-%zu", i);
-		cloak__user_hash(cloak__store_view(store)->ring, CLOAK__USER_NAME, user, strlen(user), raw);
+		cloak__user_hash(cloak__store_view(store)->ring, CLOAK__USER_NAME, user,
+				 strlen(user), raw);
 		cloak__id_text(raw, name);
 		if (ring_owner("abc", name) != 2)
 			break;
