@@ -203,6 +203,7 @@ Suite *contract_suite(const char *name, const struct contract_place *places, int
 		if (!places[n].hurries)
 			contract_add_time(time, n);
 	}
+	contract_add_user(group(suite, "user", setup, teardown), count);
 	for (n = 0; n < count; n++) {
 		if (!places[n].shared)
 			continue;

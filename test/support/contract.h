@@ -71,6 +71,7 @@ void contract_add_merge(TCase *c, int count);
 void contract_add_many(TCase *c, int count);
 void contract_add_renew(TCase *c, int count);
 void contract_add_crowd(TCase *c, int count);
+void contract_add_user(TCase *c, int count);
 void contract_add_shared(TCase *c, int place);
 
 /* Evaluate a call and compare its status; `err` is the file's own cloak_error, which the call may
