@@ -1,10 +1,9 @@
 /* L5 facade: renewal, a session goes on under a new id */
 /* SPDX-License-Identifier: MIT */
-#include "forwarder.h"
 #include "mem.h"
 #include "merge.h"
-#include "op.h"
-#include "op_bind.h"
+#include "op_renew_inner.h"
+#include "forwarder.h"
 #include "session.h"
 #include "store.h"
 
@@ -45,347 +44,6 @@
  *
  * A new session that is bound is renewed without a way: its id was never stored.
  */
-
-enum {
-	START,
-	ASKED,
-	PLAIN,
-	GOT_TIME,
-	GOT_NEW,
-	GOT_LOOK,
-	GOT_WAY,
-	GOT_NEXT,
-	LOST,
-	STAYED,
-	GOT_END,
-	TIDY
-};
-
-/* Whose session it is. */
-struct owner {
-	const char *user, *label;
-	size_t user_len, label_len;
-	uint8_t serial[CLOAK__SERIAL_BYTES], has_serial;
-};
-
-#define FOREVER_MS (INT64_C(3650) * 86400000) /* for a deadline that is not there */
-
-struct cloak__renewal {
-	int step;
-	struct cloak__place to;        /* the new id */
-	uint8_t tag[CLOAK__TAG_BYTES]; /* of what is stored under it */
-	struct cloak__buf way;         /* what goes under the old id, sealed for op->at */
-	int64_t now_ms, as_of_ms; /* the new id's shard's time at a moment of the monotonic clock */
-	int64_t until_ms;         /* of the forwarder, by the old id's shard */
-	int64_t old_renewed_ms, old_authenticated_ms, old_created_ms, old_absolute_ms;
-	uint8_t old_has_csrf, old_csrf[CLOAK__CSRF_BYTES];
-	struct owner old_owner, new_owner;
-	struct cloak__binding *binding; /* NULL: the session is nobody's, before and after */
-	uint32_t flags;
-	cloak_status outcome;
-	uint8_t is_unconfirmed;
-	uint8_t is_changed; /* the session's own record was made ready to be written */
-	uint8_t is_first;   /* of a session that was never stored */
-	uint8_t is_ended;   /* by whoever ends the user's sessions, who sees to the record, too */
-	uint8_t ends_old; /* the user's session is being ended: what is under the old id as well */
-};
-
-void cloak__renewal_free(struct cloak__op *op)
-{
-	if (!op->renewal)
-		return;
-	cloak__buf_free(&op->renewal->way);
-	cloak__binding_free(op->renewal->binding, op);
-	cloak__free_wiped(op->renewal, sizeof *op->renewal);
-	op->renewal = NULL;
-}
-
-static int is_for_privilege(const struct cloak__renewal *r)
-{
-	return (r->flags & CLOAK_RENEW_PRIVILEGE) != 0;
-}
-
-static void get_owner(const struct cloak__record *record, struct owner *o)
-{
-	memset(o, 0, sizeof *o);
-	o->user = record->user;
-	o->user_len = record->user_len;
-	o->label = record->label;
-	o->label_len = record->label_len;
-	memcpy(o->serial, record->serial, sizeof o->serial);
-	o->has_serial = record->has_serial;
-}
-
-static void set_owner(struct cloak__record *record, const struct owner *o)
-{
-	record->user = o->user;
-	record->user_len = o->user_len;
-	record->label = o->label;
-	record->label_len = o->label_len;
-	memcpy(record->serial, o->serial, sizeof record->serial);
-	record->has_serial = o->has_serial;
-}
-
-static int64_t new_now(const struct cloak__op *op)
-{
-	const struct cloak__renewal *r = op->renewal;
-
-	return r->now_ms + cloak__store_mono_ms(op->store) - r->as_of_ms;
-}
-
-/* The session's record is as it was. */
-static void restore(struct cloak__op *op)
-{
-	struct cloak__record *record = &op->session->record;
-
-	if (!op->renewal || !op->renewal->is_changed)
-		return;
-	op->renewal->is_changed = 0;
-	cloak__op_restore_marks(op);
-	record->renewed_ms = op->renewal->old_renewed_ms;
-	record->authenticated_ms = op->renewal->old_authenticated_ms;
-	record->has_csrf = op->renewal->old_has_csrf;
-	memcpy(record->csrf, op->renewal->old_csrf, sizeof record->csrf);
-	record->created_ms = op->renewal->old_created_ms;
-	record->absolute_ms = op->renewal->old_absolute_ms;
-	set_owner(record, &op->renewal->old_owner);
-}
-
-/* End with a status, once what is stored under the new id has been removed: nobody will ever know it. */
-static cloak_status give_up(struct cloak__op *op, cloak_status st)
-{
-	struct cloak__renewal *r = op->renewal;
-
-	restore(op);
-	op->beside_count = 0;
-	r->outcome = st;
-	r->step = GOT_END;
-	op->attempts = 0;
-	return cloak__op_request(op, CLOAK_REQ_END, r->to.name);
-}
-
-/* The name is not the session's after all; unless it may still be found there, for then whoever ends the
- * user's sessions must know it. */
-static void take_back(struct cloak__op *op)
-{
-	struct cloak__renewal *r = op->renewal;
-
-	if (r->binding && !r->is_ended && op->req.status >= 0)
-		cloak__binding_lost(r->binding);
-}
-
-static cloak_status got_end(struct cloak__op *op)
-{
-	struct cloak__renewal *r = op->renewal;
-
-	if (op->req.status < 0 && cloak__op_may_retry(op))
-		return cloak__op_again(op);
-	take_back(op);
-	if (!r->ends_old)
-		return r->outcome; /* without an answer it goes with its time to live */
-	r->ends_old = 0;
-	op->attempts = 0;
-	return cloak__op_request(op, CLOAK_REQ_END, op->at.name);
-}
-
-/* As a save and no more. */
-static cloak_status plain(struct cloak__op *op)
-{
-	cloak_status st = cloak__op_save(op);
-
-	return st == CLOAK_OK && op->renewal->is_unconfirmed ? CLOAK_UNCONFIRMED : st;
-}
-
-static cloak_status gone(struct cloak__op *op)
-{
-	op->session->gone = 1;
-	return give_up(op, CLOAK_NOT_FOUND);
-}
-
-/* All of the user's sessions are being ended, or this one is. */
-static cloak_status ended(struct cloak__op *op)
-{
-	op->renewal->is_ended = 1;
-	op->renewal->ends_old = !op->renewal->is_first;
-	return gone(op);
-}
-
-/* ---- the two PUTs ---- */
-
-/* Of a session that is bound, or was. */
-static void set_times(const struct cloak__op *op, struct cloak__record *record)
-{
-	const struct cloak__renewal *r = op->renewal;
-	int64_t absolute_ms = op->store->config->settings.absolute_ms;
-
-	set_owner(record, &r->new_owner);
-	if (r->is_first)
-		record->created_ms = r->now_ms;
-	if (r->flags & CLOAK__RENEW_UNBIND)
-		record->authenticated_ms = 0;
-	if (!record->absolute_ms && absolute_ms)
-		record->absolute_ms = r->now_ms + absolute_ms;
-}
-
-/* The record under the new id, for the first time or, with ours on top of others' changes, again. */
-static cloak_status write_new(struct cloak__op *op)
-{
-	struct cloak__renewal *r = op->renewal;
-	struct cloak__record *record = op->theirs ? &op->theirs->record : &op->session->record;
-	int64_t ttl;
-	cloak_status st;
-
-	r->is_changed = !op->theirs;
-	record->renewed_ms = r->now_ms;
-	if (r->flags & CLOAK__SAVE_AUTHENTICATE)
-		record->authenticated_ms = r->now_ms;
-	if (!is_for_privilege(r) && !record->has_csrf)
-		cloak__id_secret(op->at.id, record->csrf);
-	record->has_csrf = !is_for_privilege(r);
-	if (r->binding)
-		set_times(op, record);
-	st = cloak__op_encode(op);
-	if (st != CLOAK_OK)
-		return st;
-	ttl = cloak__record_ttl(record, new_now(op));
-	if (ttl < 1)
-		return CLOAK_NOT_FOUND;
-	op->attempts = 0;
-	op->ambiguous = 0;
-	st = cloak__op_put(op, &r->to, r->step == GOT_TIME ? NULL : r->tag, ttl);
-	r->step = GOT_NEW;
-	cloak__op_want_confirmed(op);
-	return st;
-}
-
-static int names_successor(const struct cloak__renewal *r)
-{
-	return !is_for_privilege(r) || r->old_owner.user;
-}
-
-/* Forwarder or marker in the place of what was loaded. */
-static cloak_status write_way(struct cloak__op *op)
-{
-	struct cloak__renewal *r = op->renewal;
-	int64_t grace_ms = op->store->config->settings.renew_grace_ms;
-	cloak_status st = CLOAK_OK;
-
-	memcpy(r->tag, op->sealed.data, sizeof r->tag);
-	if (r->way.len == 0)
-		st = cloak__forwarder_seal(op->view->ring, op->store->prefix_hash, op->at.id,
-					   names_successor(r) ? r->to.id : NULL,
-					   is_for_privilege(r) ? 0 : r->until_ms, &r->way,
-					   &op->error);
-	if (st != CLOAK_OK)
-		return st;
-	r->step = GOT_WAY;
-	op->attempts = 0;
-	op->ambiguous = 0;
-	cloak__op_request(op, CLOAK_REQ_PUT, op->at.name);
-	op->req.cond = CLOAK_COND_TAG;
-	op->req.tag = cloak__op_replaced(op);
-	op->req.val = r->way.data;
-	op->req.val_len = r->way.len;
-	op->req.ttl_ms = CLOAK__WAY_TTL_MS;
-	if (!is_for_privilege(r) && grace_ms > CLOAK__WAY_TTL_MS)
-		op->req.ttl_ms = grace_ms;
-	cloak__op_want_confirmed(op);
-	return CLOAK__PENDING;
-}
-
-/* The replicas do not have it: no new id for now. */
-static cloak_status stay(struct cloak__op *op)
-{
-	cloak_status st = give_up(op, CLOAK_UNCONFIRMED);
-
-	cloak__merge_free(op);
-	op->renewal->step = STAYED;
-	return st;
-}
-
-/* What was stored under the new id is removed, or goes with its time to live. */
-static cloak_status stayed(struct cloak__op *op)
-{
-	if (op->req.status < 0 && cloak__op_may_retry(op))
-		return cloak__op_again(op);
-	take_back(op);
-	op->state = 0;
-	op->attempts = 0;
-	op->ambiguous = 0;
-	op->renewal->step = PLAIN;
-	return plain(op);
-}
-
-/* Renewed in time it would be, but the user's record cannot be had. */
-static cloak_status stay_or_fail(struct cloak__op *op, cloak_status st)
-{
-	return is_for_privilege(op->renewal) || op->session->is_new ? give_up(op, st) : stay(op);
-}
-
-/* What is under the new id is stored; so that the old one can lead to it, is the user's record as it has to
- * be? */
-static cloak_status written(struct cloak__op *op)
-{
-	struct cloak__renewal *r = op->renewal;
-	cloak_status st;
-
-	memcpy(r->tag, op->sealed.data, sizeof r->tag);
-	if (!r->binding)
-		return write_way(op);
-	st = cloak__binding_settle(r->binding, op);
-	if (st == CLOAK__PENDING)
-		return st;
-	if (st == CLOAK_NOT_FOUND)
-		return ended(op);
-	if (st < 0)
-		return stay_or_fail(op, st);
-	if (st == CLOAK_UNCONFIRMED) {
-		r->is_unconfirmed = 1;
-		if (!is_for_privilege(r))
-			return stay(op);
-	} else if (st != CLOAK_OK) {
-		return give_up(op, st);
-	}
-	if (cloak__binding_look(r->binding, op) && (r->is_first || r->binding->user.count > 1)) {
-		r->step = GOT_LOOK;
-		return CLOAK__PENDING;
-	}
-	return write_way(op);
-}
-
-static cloak_status got_new(struct cloak__op *op)
-{
-	switch (op->req.status) {
-	case CLOAK_UNCONFIRMED:
-		op->renewal->is_unconfirmed = 1;
-		return is_for_privilege(op->renewal) ? written(op) : stay(op);
-	case CLOAK_OK:
-		return written(op);
-	case CLOAK_CONFLICT: /* a repetition may meet what it stored before */
-		if (op->req.out_len >= CLOAK__TAG_BYTES &&
-		    memcmp(op->req.out, op->sealed.data, CLOAK__TAG_BYTES) == 0)
-			return written(op);
-		if (op->renewal->binding && op->req.out_len &&
-		    op->req.out[0] ==
-			    CLOAK__FORMAT_TOMBSTONE) /* who ends the user's has been here */
-			return ended(op);
-		return cloak__fail(&op->error, CLOAK_E_INTERNAL,
-				   "a fresh id is in the store already");
-	case CLOAK_NOT_FOUND:
-		cloak__fail(&op->error, CLOAK_E_UNAVAILABLE,
-			    "the store has lost what was just written; try again");
-		break;
-	default:
-		if (cloak__op_may_retry(op))
-			return cloak__op_again(op);
-		cloak__op_fail(op);
-		break;
-	}
-	if (op->renewal->binding)
-		return give_up(op, op->error.status);
-	return op->error.status;
-}
-
 /* ---- what became of it ---- */
 
 /* The record refers to what the log-in was given. */
@@ -416,7 +74,7 @@ static cloak_status won(struct cloak__op *op)
 	s->dirty = s->is_new = 0;
 	s->is_written = 1;
 	s->unconfirmed = r->is_unconfirmed;
-	cloak__session_alive(s, new_now(op), op->ttl_ms);
+	cloak__session_alive(s, cloak__renewal_now(op), op->ttl_ms);
 	r->outcome = r->is_unconfirmed ? CLOAK_UNCONFIRMED : CLOAK_OK;
 	if (r->outcome == CLOAK_OK && r->binding && r->binding->has_left)
 		r->outcome = CLOAK_PARTIAL;
@@ -433,8 +91,8 @@ static cloak_status led(struct cloak__op *op)
 	cloak_status st = r->binding ? cloak__binding_looked(r->binding, op) : CLOAK_OK;
 
 	if (st == CLOAK_NOT_FOUND)
-		return ended(op);
-	return st < 0 ? give_up(op, st) : won(op);
+		return cloak__renewal_ended(op);
+	return st < 0 ? cloak__renewal_give_up(op, st) : won(op);
 }
 
 /* The look that comes before the way, or for which there is no way. */
@@ -444,10 +102,10 @@ static cloak_status got_look(struct cloak__op *op)
 	cloak_status st = cloak__binding_looked(r->binding, op);
 
 	if (st == CLOAK_NOT_FOUND)
-		return ended(op);
+		return cloak__renewal_ended(op);
 	if (st < 0)
-		return stay_or_fail(op, st);
-	return r->is_first ? won(op) : write_way(op);
+		return cloak__renewal_stay_or_fail(op, st);
+	return r->is_first ? won(op) : cloak__renewal_write_way(op);
 }
 
 /* Whether the old id leads on stays open. The handle keeps it, and knows what would tell. */
@@ -476,7 +134,7 @@ static cloak_status overtaken(struct cloak__op *op)
 {
 	cloak_status st;
 
-	restore(op);
+	cloak__renewal_restore(op);
 	cloak__op_conflict(op);
 	if (cloak__store_mono_ms(op->store) >= op->deadline_ms)
 		return cloak__fail(&op->error, CLOAK_E_TIMEOUT,
@@ -485,10 +143,10 @@ static cloak_status overtaken(struct cloak__op *op)
 	if (st == CLOAK_OK)
 		st = cloak__merge_replay(op);
 	if (st == CLOAK_OK)
-		st = write_new(op);
+		st = cloak__renewal_write_new(op);
 	if (st == CLOAK_NOT_FOUND)
-		return gone(op);
-	return st == CLOAK__PENDING ? st : give_up(op, st);
+		return cloak__renewal_gone(op);
+	return st == CLOAK__PENDING ? st : cloak__renewal_give_up(op, st);
 }
 
 /* Under the old id is no live record any more. */
@@ -497,13 +155,14 @@ static cloak_status met(struct cloak__op *op)
 	struct cloak__renewal *r = op->renewal;
 	cloak_status st;
 
-	if (!is_for_privilege(r) && op->req.out_len && op->req.out[0] == CLOAK__FORMAT_FORWARDER) {
-		restore(op);
+	if (!cloak__renewal_is_for_privilege(r) && op->req.out_len &&
+	    op->req.out[0] == CLOAK__FORMAT_FORWARDER) {
+		cloak__renewal_restore(op);
 		cloak__merge_free(op);
 		r->step = LOST;
 		op->ambiguous = 0;
 		st = cloak__op_save_met(op);
-		return st == CLOAK__PENDING ? st : give_up(op, st);
+		return st == CLOAK__PENDING ? st : cloak__renewal_give_up(op, st);
 	}
 	st = cloak__op_follow(op);
 	/* A tombstone may stand where our forwarder has led somebody on. A marker or a forwarder of another's
@@ -511,9 +170,9 @@ static cloak_status met(struct cloak__op *op)
 	if (op->ambiguous && st != CLOAK_OK && st != CLOAK_RENEWED)
 		return unknown(op, st < 0 ? op->error.text : "the session was ended");
 	if (st == CLOAK_NOT_FOUND)
-		return gone(op);
+		return cloak__renewal_gone(op);
 	if (st != CLOAK_OK)
-		return give_up(op, st);
+		return cloak__renewal_give_up(op, st);
 	cloak__buf_reset(&r->way); /* it was sealed for the id before */
 	r->step = GOT_NEXT;
 	op->attempts = 0;
@@ -539,7 +198,7 @@ static cloak_status got_way(struct cloak__op *op)
 	case CLOAK_NOT_FOUND:
 		if (op->ambiguous)
 			return unknown(op, "the session is not stored any more");
-		return gone(op);
+		return cloak__renewal_gone(op);
 	case CLOAK_CONFLICT:
 		return found(op);
 	default:
@@ -558,7 +217,7 @@ static cloak_status got_next(struct cloak__op *op)
 		return found(op);
 	}
 	if (op->req.status == CLOAK_NOT_FOUND)
-		return gone(op);
+		return cloak__renewal_gone(op);
 	return cloak__op_may_retry(op) ? cloak__op_again(op) : cloak__op_fail(op);
 }
 
@@ -566,7 +225,7 @@ static cloak_status lost(struct cloak__op *op)
 {
 	cloak_status st = cloak__op_save(op);
 
-	return st == CLOAK__PENDING ? st : give_up(op, st);
+	return st == CLOAK__PENDING ? st : cloak__renewal_give_up(op, st);
 }
 
 /* ---- the beginning ---- */
@@ -582,7 +241,7 @@ static int is_fresh(const struct cloak__op *op)
 	       (cloak__session_now(s) - s->record.renewed_ms) * CLOAK__HOPS_MAX < grace_ms;
 }
 
-static void new_serial(struct owner *o)
+static void new_serial(struct cloak__owner *o)
 {
 	uint8_t random[CLOAK__ID_BYTES];
 
@@ -596,12 +255,12 @@ static cloak_status begin_binding(struct cloak__op *op)
 {
 	struct cloak__renewal *r = op->renewal;
 	struct cloak_session *s = op->session;
-	struct owner *new = &r->new_owner;
+	struct cloak__owner *new = &r->new_owner;
 	int kind = CLOAK__BIND_RENEW;
-	const struct owner *whose = new;
+	const struct cloak__owner *whose = new;
 	cloak_status st;
 
-	get_owner(&s->record, &r->old_owner);
+	cloak__owner_get(&s->record, &r->old_owner);
 	*new = r->old_owner;
 	if (r->flags & CLOAK__RENEW_BIND) {
 		new->user = s->binding;
@@ -656,7 +315,7 @@ static cloak_status begin(struct cloak__op *op)
 	if (s->gone)
 		return CLOAK_NOT_FOUND;
 	if ((s->is_new && !(r->flags & CLOAK__RENEW_BIND)) ||
-	    (!is_for_privilege(r) && is_fresh(op)))
+	    (!cloak__renewal_is_for_privilege(r) && is_fresh(op)))
 		return keep_id(op);
 	r->is_first = s->is_new;
 	r->old_renewed_ms = s->record.renewed_ms;
@@ -711,7 +370,7 @@ static cloak_status put_too(struct cloak__op *op)
 {
 	struct cloak__renewal *r = op->renewal;
 	const struct cloak__record *record = &op->session->record;
-	cloak_status st = write_new(op);
+	cloak_status st = cloak__renewal_write_new(op);
 
 	if (st != CLOAK__PENDING)
 		return st;
@@ -723,8 +382,8 @@ static cloak_status put_too(struct cloak__op *op)
 		return CLOAK__PENDING;
 	op->asks = 0;
 	op->beside_count = 0;
-	restore(op);
-	return is_for_privilege(r) ? st : keep_id(op);
+	cloak__renewal_restore(op);
+	return cloak__renewal_is_for_privilege(r) ? st : keep_id(op);
 }
 
 static cloak_status got_time(struct cloak__op *op)
@@ -736,7 +395,7 @@ static cloak_status got_time(struct cloak__op *op)
 	r->to.shard = op->req.shard;
 	r->now_ms = op->req.shard_now_ms;
 	r->as_of_ms = cloak__store_mono_ms(op->store);
-	return r->binding ? put_too(op) : write_new(op);
+	return r->binding ? put_too(op) : cloak__renewal_write_new(op);
 }
 
 static cloak_status step(struct cloak__op *op)
@@ -747,11 +406,11 @@ static cloak_status step(struct cloak__op *op)
 	case ASKED:
 		return asked(op);
 	case PLAIN:
-		return plain(op);
+		return cloak__renewal_plain(op);
 	case GOT_TIME:
 		return got_time(op);
 	case GOT_NEW:
-		return got_new(op);
+		return cloak__renewal_got_new(op);
 	case GOT_LOOK:
 		return got_look(op);
 	case TIDY:
@@ -763,9 +422,9 @@ static cloak_status step(struct cloak__op *op)
 	case LOST:
 		return lost(op);
 	case STAYED:
-		return stayed(op);
+		return cloak__renewal_stayed(op);
 	default:
-		return got_end(op);
+		return cloak__renewal_got_end(op);
 	}
 }
 
@@ -777,6 +436,6 @@ cloak_status cloak__op_renew(struct cloak__op *op)
 		return CLOAK__PENDING;
 	st = step(op);
 	if (st != CLOAK__PENDING)
-		restore(op); /* unless it was written, the handle is as it was */
+		cloak__renewal_restore(op); /* unless it was written, the handle is as it was */
 	return st;
 }
