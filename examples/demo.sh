@@ -118,6 +118,10 @@ done
 token=$$-$RANDOM$RANDOM
 echo "$token" >"$dir/www/token.txt"
 key=$(head -c 32 /dev/urandom | base64)
+(
+	umask 077
+	printf 'seal %s write\nuser %s\n' "$key" "$(head -c 32 /dev/urandom | base64)" >"$dir/keys"
+)
 
 lighttpd=
 for _ in {1..10}; do
@@ -130,7 +134,8 @@ server.document-root = "$dir/www"
 server.errorlog = "$dir/lighttpd.log"
 server.upload-dirs = ("$dir")
 cgi.assign = (".cgi" => "")
-setenv.set-environment = ("CLOAKROOM_URI" => "$uri", "CLOAKROOM_KEY" => "$key")
+setenv.set-environment = ("CLOAKROOM_URI" => "$uri", "CLOAKROOM_KEY" => "$key", # counter.c
+	"CLOAKROOM_KEY_FILE" => "$dir/keys") # login.c
 END
 	lighttpd -D -f "$dir/lighttpd.conf" >"$dir/lighttpd.out" 2>&1 &
 	lighttpd=$!
@@ -226,7 +231,7 @@ step() {
 
 # The token in the page that was sent last, as data for curl.
 token() {
-	sed -n 's/.*name="token" value="\([A-Za-z0-9_-]*\)".*/token=\1/p' "$dir/body"
+	sed -n '/name="token"/{ s/.*value="\([A-Za-z0-9_-]*\)".*/token=\1/p; q; }' "$dir/body"
 }
 
 ada=(-d action=login -d name=ada -d password=analytical)
@@ -256,6 +261,76 @@ step C "logs out" 303 "" -d "$(token)" -d action=logout
 [ ! -e "$dir/jar.C" ] || fail "the cookie was not dropped"
 step stolen "has the id of the session that ended" 200 ""
 [ -z "$page" ] || fail "the session goes on"
+
+printf '\n   His devices, each with a browser of its own, and one of another user:\n'
+
+# Browser $1 logs in, the rest are its fields and how it calls itself.
+logs_in() {
+	local who=$1
+	shift
+	step "$who" "asks for the form" 200 ""
+	step "$who" "logs in" 303 "" -d "$(token)" -d action=login "$@"
+}
+
+# The page that was sent last lists $1 devices, and $2 of them is this one.
+devices() {
+	sed -n 's/^<li>/      - /p' "$dir/body"
+	[ "$(grep -c '^<li>' "$dir/body")" -eq "$1" ] || fail "the page should list $1"
+	[ "$(grep -c '^<li>.*(this one)' "$dir/body")" -eq 1 ] || fail "the page should mark this one"
+}
+
+# The handle of the device whose line has $1, as data for curl.
+handle() {
+	sed -n "/^<li>$1/,/name=\"handle\"/s/.*name=\"handle\" value=\"\([^\"]*\)\".*/handle=\1/p" \
+		"$dir/body" | sed -n 1p
+}
+
+# Browser $1 is logged in no more.
+is_out() {
+	step "$1" "is logged out" 200 ""
+	{ [ -z "$page" ] && grep -q 'name="password"' "$dir/body"; } || fail "it is logged in still"
+}
+
+logs_in D "${ada[@]}" -A "Desk <b>"
+logs_in E "${ada[@]}" -A "Phone"
+logs_in F -d name=grace -d password=nanosecond -A "Laptop"
+step D "is shown its devices" 200 "You are ada."
+devices 2
+grep -q '^<li>Desk &#60;b&#62;, since .*, last seen .* (this one)' "$dir/body" ||
+	fail "the list should name the desk"
+phone=$(handle Phone)
+[ -n "$phone" ] || fail "no handle of the phone"
+# the handle is ada's, and it is grace who is logged in
+step F "is another user's" 200 "You are grace."
+devices 1
+step F "sends the handle of E" 303 "" -d "$(token)" -d action=end -d "$phone"
+step F "is told" 200 "You have no such device."
+step E "is logged in still" 200 "You are ada."
+devices 2
+step D "sends no token" 403 "" -d action=end -d "$phone"
+step D "is shown its devices" 200 "You are ada."
+step D "logs E out" 303 "" -d "$(token)" -d action=end -d "$phone"
+step D "is told" 200 "It is logged out. You are ada."
+devices 1
+is_out E
+logs_in E "${ada[@]}" -A "Phone"
+step D "is shown its devices" 200 "You are ada."
+devices 2
+step D "logs out all others" 303 "" -d "$(token)" -d action=others
+step D "is told" 200 "All your other devices are logged out. You are ada."
+devices 1
+is_out E
+logs_in E "${ada[@]}" -A "Phone"
+cp "$dir/jar.D" "$dir/jar.stolen"
+step D "is logged in still" 200 "You are ada."
+devices 2
+# SEC-18
+step D "logs out everywhere" 303 "" -d "$(token)" -d action=everywhere
+[ ! -e "$dir/jar.D" ] || fail "the cookie was not dropped"
+is_out D
+is_out E
+is_out stolen
+step F "is logged in still" 200 "You are grace."
 
 # ---- 5 -------------------------------------------------------------------------------------------
 

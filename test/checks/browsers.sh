@@ -110,6 +110,10 @@ fi
 "$redis" --port 0 --unixsocket "$dir/redis.sock" --save '' --appendonly no --dir "$dir" \
 	>"$dir/redis.log" 2>&1 &
 key=$(head -c 32 /dev/urandom | base64)
+(
+	umask 077
+	printf 'seal %s write\nuser %s\n' "$key" "$(head -c 32 /dev/urandom | base64)" >"$dir/keys"
+)
 port=
 for _ in {1..10}; do
 	port=$((20000 + RANDOM % 10000))
@@ -122,7 +126,8 @@ server.errorlog = "$dir/lighttpd.log"
 server.upload-dirs = ("$dir")
 mimetype.assign = (".html" => "text/html", ".js" => "text/javascript")
 cgi.assign = (".cgi" => "")
-setenv.set-environment = ("CLOAKROOM_URI" => "redis+unix://$dir/redis.sock", "CLOAKROOM_KEY" => "$key")
+setenv.set-environment = ("CLOAKROOM_URI" => "redis+unix://$dir/redis.sock", "CLOAKROOM_KEY" => "$key",
+	"CLOAKROOM_KEY_FILE" => "$dir/keys")
 END
 	lighttpd -D -f "$dir/lighttpd.conf" >"$dir/lighttpd.out" 2>&1 &
 	for _ in {1..100}; do
