@@ -75,6 +75,24 @@ static void end(struct place *p)
 	p->after = fake_sessions_count(p->sessions);
 }
 
+/* The call is to end after so many round trips, and leave a request behind that it does not wait for. */
+static void begin_late(struct place *p, int rounds)
+{
+	begin(p);
+	fake_sessions_allow(p->sessions, rounds);
+}
+
+static void end_late(struct place *p)
+{
+	int64_t until = contract_mono_ms() + 10000;
+
+	while (fake_sessions_count(p->sessions).held == 0 && contract_mono_ms() < until)
+		contract_pause();
+	end(p);
+	ck_assert_int_eq(p->after.held, 1);
+	p->after.requests += p->after.held;
+}
+
 static void set(cloak_session *s, const char *name)
 {
 	EXPECT(CLOAK_OK, cloak_session_set_i64(s, name, 1));
@@ -128,15 +146,9 @@ static void load(struct place *p)
 
 static void load_and_touch(struct place *p)
 {
-	int64_t until = contract_mono_ms() + 10000;
-
 	fake_sessions_pass(p->sessions, 600000);
 	load(p);
-	while (fake_sessions_count(p->sessions).held == 0 && contract_mono_ms() < until)
-		contract_pause();
-	end(p);
-	ck_assert_int_eq(p->after.held, 1);
-	p->after.requests += p->after.held;
+	end_late(p);
 }
 
 static void load_nothing(struct place *p)
@@ -258,6 +270,111 @@ static void destroy_renewed(struct place *p)
 	cloak_session_free(late);
 }
 
+static void log_in(struct place *p)
+{
+	set(p->s, "n"); /* goes along */
+	begin(p);
+	EXPECT(CLOAK_OK, cloak_session_bind(p->s, "ann", "Desk", &err));
+	end(p);
+	ck_assert_int_eq(cloak_session_is_renewed(p->s), 1);
+}
+
+/* The session is a user's, and nothing is under way any more. */
+static void bind(struct place *p)
+{
+	EXPECT(CLOAK_OK, cloak_session_bind(p->s, "ann", "Desk", &err));
+	contract_copy_id(p->s, p->id);
+	contract_no_load(p->store, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", CLOAK_NOT_FOUND);
+}
+
+static void log_in_again(struct place *p)
+{
+	bind(p);
+	begin_late(p, 3);
+	EXPECT(CLOAK_OK, cloak_session_bind(p->s, "ann", NULL, &err));
+	end_late(p);
+}
+
+static void renew_bound(struct place *p)
+{
+	bind(p);
+	reopen(p, "?renew_grace=0s"); /* it may be renewed however young it is */
+	p->s = contract_load(p->store, p->id);
+	set(p->s, "n"); /* goes along */
+	begin_late(p, 3);
+	EXPECT(CLOAK_OK, cloak_session_renew(p->s, 0, &err));
+	end_late(p);
+	ck_assert_int_eq(cloak_session_is_renewed(p->s), 1);
+}
+
+static void load_bound(struct place *p)
+{
+	bind(p);
+	load(p);
+}
+
+static void unbind(struct place *p)
+{
+	bind(p);
+	begin_late(p, 3);
+	EXPECT(CLOAK_OK, cloak_session_unbind(p->s, &err));
+	end_late(p);
+	ck_assert_ptr_null(cloak_session_user(p->s));
+}
+
+static void destroy_bound(struct place *p)
+{
+	bind(p);
+	begin_late(p, 1);
+	EXPECT(CLOAK_OK, cloak_session_destroy(p->s, &err));
+	end_late(p);
+}
+
+/* MANY sessions of one user, of which p->s is the last. */
+static void bind_many(struct place *p)
+{
+	int i;
+
+	for (i = 1; i < MANY; i++) {
+		bind(p);
+		cloak_session_free(p->s);
+		p->s = contract_saved(p->store, "ann");
+	}
+	bind(p);
+}
+
+static void list_user(struct place *p)
+{
+	cloak_user_sessions *list;
+
+	bind_many(p);
+	begin(p);
+	EXPECT(CLOAK_OK, cloak_user_list(p->store, "ann", &list, &err));
+	end(p);
+	ck_assert_uint_eq(cloak_user_list_count(list), MANY);
+	cloak_user_list_free(list);
+}
+
+static void end_one(struct place *p)
+{
+	bind_many(p);
+	begin(p);
+	EXPECT(CLOAK_OK, cloak_user_end(p->store, "ann", cloak_session_handle(p->s), &err));
+	end(p);
+	contract_no_load(p->store, p->id, CLOAK_NOT_FOUND);
+}
+
+static void end_all(struct place *p)
+{
+	size_t ended;
+
+	bind_many(p);
+	begin(p);
+	EXPECT(CLOAK_OK, cloak_user_end_all(p->store, "ann", NULL, &ended, NULL, &err));
+	end(p);
+	ck_assert_uint_eq(ended, MANY);
+}
+
 static void many(struct place *p, int is_save)
 {
 	cloak_session *saved[MANY], *loaded[MANY];
@@ -333,6 +450,15 @@ static const struct row {
 	{"destroy by the id before", 2, 2, destroy_renewed},
 	{"load 10 sessions by one call", 1, 20, load_many},
 	{"save 10 sessions by one call", 1, 10, save_many},
+	{"log in: bind, changes included", 3, 7, log_in},
+	{"log in again: bind of a bound session", 3, 8, log_in_again},
+	{"load of a bound session", 1, 2, load_bound},
+	{"renew of a bound session, in time", 3, 8, renew_bound},
+	{"unbind", 3, 7, unbind},
+	{"destroy of a bound session", 1, 4, destroy_bound},
+	{"list a user's 10 sessions", 2, 22, list_user},
+	{"end one of a user's 10 sessions", 4, 5, end_one},
+	{"end all of a user's 10 sessions", 4, 14, end_all},
 	{"load by a process that is not connected yet", 1, 3, connect_and_load},
 	{"first save by a process that is not connected yet", 2, 2, connect_and_save_first},
 };

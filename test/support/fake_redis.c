@@ -359,7 +359,7 @@ static int serve_sessions(struct fake_redis *f, struct peer *p)
 	while (ok && !held && p->len > 0 && (len = request_at_head(p, &args)) > 0) {
 		if (len == (size_t)-1)
 			return 0;
-		held = len == p->len && fake_sessions_is_touch(&args);
+		held = len == p->len && fake_sessions_holds(f->o.sessions, &args, requests == 0);
 		fake_sessions_counts(f->o.sessions, requests == 0 && !held, held);
 		if (held)
 			break;

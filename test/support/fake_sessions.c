@@ -22,6 +22,7 @@ struct fake_sessions {
 	_Atomic int64_t ahead_ms;
 	pthread_mutex_t lock;
 	struct fake_count count;
+	int last_turn; /* that is allowed; 0: as many as come */
 	char answer[ANSWER_MAX];
 };
 
@@ -84,9 +85,14 @@ static int runs(const struct fake_args *a, const struct cloak__script *script)
 	       (is_word(a, 0, "EVAL") && is_word(a, 1, script->text));
 }
 
-int fake_sessions_is_touch(const struct fake_args *args)
+int fake_sessions_holds(struct fake_sessions *s, const struct fake_args *args, int is_first)
 {
-	return runs(args, &cloak__script_touch);
+	int is_late;
+
+	pthread_mutex_lock(&s->lock);
+	is_late = is_first && s->last_turn > 0 && s->count.turns >= s->last_turn;
+	pthread_mutex_unlock(&s->lock);
+	return is_late || runs(args, &cloak__script_touch);
 }
 
 static int64_t number(const struct fake_args *a, size_t i)
@@ -144,7 +150,7 @@ static const char *script(struct fake_sessions *s, const struct fake_args *a, si
 	const char *key = a->p[3], *answer, *echo;
 	size_t key_len = a->len[3];
 
-	if (fake_sessions_is_touch(a)) {
+	if (runs(a, &cloak__script_touch)) {
 		req.ttl_ms = number(a, 4);
 		req.tag = (const uint8_t *)a->p[5];
 		ask(s, &req, CLOAK_REQ_TOUCH, key, key_len);
@@ -212,6 +218,13 @@ void fake_sessions_counts(struct fake_sessions *s, int begins_turn, int is_held)
 	s->count.turns += begins_turn;
 	s->count.requests += !is_held;
 	s->count.held = is_held;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void fake_sessions_allow(struct fake_sessions *s, int turns)
+{
+	pthread_mutex_lock(&s->lock);
+	s->last_turn = s->count.turns + turns;
 	pthread_mutex_unlock(&s->lock);
 }
 

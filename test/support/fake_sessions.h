@@ -15,7 +15,8 @@
  * before it is answered, and ends when all that came are answered: so requests that a client sends
  * without waiting between them share a turn, and whoever waits for an answer before it asks on pays
  * for one more. A touch is never answered by itself, but with what comes after it: a client that
- * waited for the answer would wait in vain.
+ * waited for the answer would wait in vain. So it is with what would begin another turn after those
+ * that a test allows.
  */
 
 #define FAKE_SESSIONS_ARGS 8
@@ -29,7 +30,7 @@ struct fake_args {
 struct fake_count {
 	int turns;
 	int requests; /* that were answered, or are about to be */
-	int held;     /* 1: the last to come is a touch that waits for more to come */
+	int held;     /* 1: the last to come is one of those, and waits for more to come */
 };
 
 struct fake_sessions;
@@ -37,16 +38,17 @@ struct fake_sessions;
 struct fake_sessions *fake_sessions_new(void);
 void fake_sessions_free(struct fake_sessions *s);
 
-/* 1 for a touch. */
-int fake_sessions_is_touch(const struct fake_args *args);
+/* 1 for what is answered only with more behind it. is_first: it would begin a turn. */
+int fake_sessions_holds(struct fake_sessions *s, const struct fake_args *args, int is_first);
 /* The answer to a request, valid until the next call. */
 const char *fake_sessions_answer(struct fake_sessions *s, const struct fake_args *args,
 				 size_t *len);
 /* A request came: count it, as the first of a turn, or held back. */
 void fake_sessions_counts(struct fake_sessions *s, int begins_turn, int is_held);
 
-/* From any thread: what was counted, and move the clock on. */
+/* From any thread: what was counted, allow so many turns more, and move the clock on. */
 struct fake_count fake_sessions_count(struct fake_sessions *s);
+void fake_sessions_allow(struct fake_sessions *s, int turns);
 void fake_sessions_pass(struct fake_sessions *s, int64_t ms);
 
 #endif
