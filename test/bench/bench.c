@@ -29,6 +29,7 @@
 #include "sides.h"
 #include "stored.h"
 #include "tls.h"
+#include "users.h"
 #include "web.h"
 
 #include <stdio.h>
@@ -190,6 +191,7 @@ static void all_cases(struct bench *b, const char *library)
 		attrs_rows(b);
 	if (is_wanted("stored"))
 		stored_rows(b);
+	users_rows(b, is_wanted);
 	if (is_wanted("overhead_bytes"))
 		report_row("overhead_bytes", "bytes", (double)(b->stored_len - b->record_len), 46,
 			   "format");
