@@ -132,6 +132,21 @@ void play_expires_in(struct play *p, char *const *word, int count);
 void play_created(struct play *p, char *const *word, int count);
 void play_same_created(struct play *p, char *const *word, int count);
 
+/* Verbs of users and forms: scenario_users.c. */
+void play_bind(struct play *p, char *const *word, int count);
+void play_unbind(struct play *p, char *const *word, int count);
+void play_user(struct play *p, char *const *word, int count);
+void play_handle(struct play *p, char *const *word, int count);
+void play_user_list(struct play *p, char *const *word, int count);
+void play_user_end(struct play *p, char *const *word, int count);
+void play_user_end_all(struct play *p, char *const *word, int count);
+void play_csrf(struct play *p, char *const *word, int count);
+void play_csrf_check(struct play *p, char *const *word, int count);
+void play_flash_set(struct play *p, char *const *word, int count);
+void play_flash_take(struct play *p, char *const *word, int count);
+/* Keep an id, a handle of a list or a token of a form. text: consumed. */
+void play_keep_id(struct play *p, const char *name, char *text, size_t len);
+
 /* memory: with the test's access to it: scenario_memory.c. Stores with the same prefix share. */
 cloak_status scenario_memory_open(const cloak_config *config, cloak_store **out, cloak_error *err);
 /* What is stored: 1 (bytes owned, cloak-allocated and copied: free()), 0 nothing. */

@@ -52,7 +52,7 @@ const char *play_id(struct play *p, const char *name, size_t *len)
 	return NULL;
 }
 
-static void keep_id(struct play *p, const char *name, char *text, size_t len)
+void play_keep_id(struct play *p, const char *name, char *text, size_t len)
 {
 	for (int i = 0; i < PLAY_NAMES; i++) {
 		struct play_bytes *id = &p->ids[i];
@@ -173,7 +173,7 @@ void play_id_of(struct play *p, char *const *word, int count)
 
 	(void)count;
 	if (s)
-		keep_id(p, word[1], strdup(cloak_session_id(s)), strlen(cloak_session_id(s)));
+		play_keep_id(p, word[1], strdup(cloak_session_id(s)), strlen(cloak_session_id(s)));
 }
 
 void play_id_text(struct play *p, char *const *word, int count)
@@ -182,7 +182,7 @@ void play_id_text(struct play *p, char *const *word, int count)
 	char *text = scenario_bytes(word[1], &len);
 
 	(void)count;
-	keep_id(p, word[0], text, len);
+	play_keep_id(p, word[0], text, len);
 }
 
 /* ---- many at once ---- */

@@ -51,7 +51,8 @@ static cloak_status add_key(struct play *p, cloak_config *config, const char *wo
 		len = 32;
 	}
 	memcpy(key, word, len);
-	return cloak_config_add_key(config, key, 32, use, &p->err);
+	return use ? cloak_config_add_key(config, key, 32, use, &p->err)
+		   : cloak_config_set_user_key(config, key, 32, &p->err);
 }
 
 /* "name=value" */
@@ -72,6 +73,8 @@ static cloak_status set_option(struct play *p, cloak_config *config, const char 
 		st = add_key(p, config, value, CLOAK_KEY_READ | CLOAK_KEY_WRITE);
 	} else if (strcmp(name, "read_key") == 0) {
 		st = add_key(p, config, value, CLOAK_KEY_READ);
+	} else if (strcmp(name, "user_key") == 0) {
+		st = add_key(p, config, value, 0);
 	} else if (scenario_span(value, p->factor, &ms)) {
 		snprintf(span, sizeof span, "%lldms", (long long)ms);
 		st = cloak_config_set(config, name, span, &p->err);
@@ -207,6 +210,17 @@ static const struct scenario_verb verbs[] = {
 	{"get_long", 3, 3, 0, 1, 1, play_get_long},
 	{"count", 2, 2, 0, 1, 0, play_count},
 	{"attrs", 1, SCENARIO_WORDS, 0, 1, 0, play_attrs},
+	{"bind", 2, 3, 0, 0, 1, play_bind},
+	{"unbind", 1, 1, 0, 0, 1, play_unbind},
+	{"user", 2, 2, 0, 1, 0, play_user},
+	{"handle", 2, 2, 0, 0, 0, play_handle},
+	{"user_list", 2, 40, 0, 1, 1, play_user_list},
+	{"user_end", 3, 3, 0, 0, 1, play_user_end},
+	{"user_end_all", 4, 5, 0, 1, 1, play_user_end_all},
+	{"csrf", 2, 2, 0, 0, 1, play_csrf},
+	{"csrf_check", 3, 3, 0, 1, 0, play_csrf_check},
+	{"flash_set", 3, 3, 0, 0, 1, play_flash_set},
+	{"flash_take", 2, 3, 0, 1, 1, play_flash_take},
 	{"wait", 1, 1, SCENARIO_CLOCK, 0, 0, play_wait},
 	{"outage", 1, 1, SCENARIO_OUTAGE, 0, 0, play_outage},
 	{"raw_get", 3, 3, SCENARIO_RAW, 0, 0, play_raw_get},
