@@ -93,7 +93,10 @@ static cloak_status open_store(struct play *p, cloak_config *config, char *const
 	int has_key = 0;
 	cloak_status st = cloak_config_set_uri(config, p->place->uri, &p->err);
 
-	snprintf(store->prefix, sizeof store->prefix, "cloak");
+	/* what others have left on the same servers is not this scenario's */
+	snprintf(store->prefix, sizeof store->prefix, "%.60s", p->scenario->name);
+	if (st == CLOAK_OK)
+		st = cloak_config_set(config, "prefix", store->prefix, &p->err);
 	if (st == CLOAK_OK) /* a scenario without its own is not about how long it takes */
 		st = cloak_config_set(config, "timeout", getenv("CLOAK_SLOW") ? "40s" : "5s",
 				      &p->err);
