@@ -144,6 +144,7 @@ void play_csrf(struct play *p, char *const *word, int count);
 void play_csrf_check(struct play *p, char *const *word, int count);
 void play_flash_set(struct play *p, char *const *word, int count);
 void play_flash_take(struct play *p, char *const *word, int count);
+void play_max_age(struct play *p, char *const *word, int count);
 /* Keep an id, a handle of a list or a token of a form. text: consumed. */
 void play_keep_id(struct play *p, const char *name, char *text, size_t len);
 

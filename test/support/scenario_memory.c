@@ -78,6 +78,14 @@ static cloak_status door_open(const struct cloak_backend_env *env, void **out, c
 	return st;
 }
 
+/* Another door to what there is. */
+static cloak_status door_reopen(void *state, const struct cloak_backend_env *env, void **out,
+				cloak_error *err)
+{
+	(void)state;
+	return door_open(env, out, err);
+}
+
 static void door_close(void *state)
 {
 	cloak__free(state);
@@ -141,6 +149,7 @@ cloak_status scenario_memory_open(const cloak_config *config, cloak_store **out,
 						     .scheme = "memory",
 						     .capabilities = CLOAK_BACKEND_CAP_BLOCKING,
 						     .open = door_open,
+						     .reopen = door_reopen,
 						     .close = door_close,
 						     .submit = door_submit,
 						     .wait = door_wait,

@@ -154,3 +154,24 @@ void play_flash_take(struct play *p, char *const *word, int count)
 		play_fail(p, "%s", got);
 	free(got);
 }
+
+/* ---- cookies ---- */
+
+void play_max_age(struct play *p, char *const *word, int count)
+{
+	const cloak_session *s = play_session(p, word[0]);
+	char cookie[1024], want[64];
+	size_t len = sizeof cookie;
+	int is_none = strcmp(word[1], "none") == 0;
+	int64_t ms = is_none ? 0 : play_span(p, word[1]);
+	cloak_status st = s ? cloak_cookie_format(s, cookie, &len) : CLOAK_OK;
+
+	(void)count;
+	if (!s)
+		return;
+	snprintf(want, sizeof want, "; Max-Age=%lld", (long long)(ms / 1000));
+	if (st != CLOAK_OK)
+		play_fail(p, "%s", cloak_status_name(st));
+	else if (is_none ? strstr(cookie, "Max-Age") != NULL : strstr(cookie, want) == NULL)
+		play_fail(p, "%s", strchr(cookie, ';'));
+}

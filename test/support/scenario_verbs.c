@@ -87,8 +87,9 @@ static cloak_status set_option(struct play *p, cloak_config *config, const char 
 	return st;
 }
 
-static cloak_status open_store(struct play *p, cloak_config *config, char *const *word, int count,
-			       struct play_store *store)
+/* What a step "store" or "reconfigure" says. */
+static cloak_status configure(struct play *p, cloak_config *config, char *const *word, int count,
+			      struct play_store *store)
 {
 	int has_key = 0;
 	cloak_status st = cloak_config_set_uri(config, p->place->uri, &p->err);
@@ -106,6 +107,14 @@ static cloak_status open_store(struct play *p, cloak_config *config, char *const
 		st = set_option(p, config, word[i], &has_key, store->prefix);
 	if (st == CLOAK_OK && !has_key)
 		st = add_key(p, config, "scenario", CLOAK_KEY_READ | CLOAK_KEY_WRITE);
+	return st;
+}
+
+static cloak_status open_store(struct play *p, cloak_config *config, char *const *word, int count,
+			       struct play_store *store)
+{
+	cloak_status st = configure(p, config, word, count, store);
+
 	if (st != CLOAK_OK)
 		return st;
 	return p->place->test_memory ? scenario_memory_open(config, &store->store, &p->err)
@@ -130,6 +139,24 @@ static void play_store(struct play *p, char *const *word, int count)
 	st = cloak_config_new(&config);
 	if (st == CLOAK_OK)
 		st = open_store(p, config, word, count, store);
+	cloak_config_free(config);
+	play_status(p, st);
+}
+
+static void play_reconfigure(struct play *p, char *const *word, int count)
+{
+	cloak_config *config = NULL;
+	cloak_store *store = play_open_store(p, word[0]);
+	struct play_store scratch;
+	cloak_status st;
+
+	if (!store)
+		return;
+	st = cloak_config_new(&config);
+	if (st == CLOAK_OK)
+		st = configure(p, config, word, count, &scratch);
+	if (st == CLOAK_OK)
+		st = cloak_store_reconfigure(store, config, &p->err);
 	cloak_config_free(config);
 	play_status(p, st);
 }
@@ -224,6 +251,8 @@ static const struct scenario_verb verbs[] = {
 	{"csrf_check", 3, 3, 0, 1, 0, play_csrf_check},
 	{"flash_set", 3, 3, 0, 0, 1, play_flash_set},
 	{"flash_take", 2, 3, 0, 1, 1, play_flash_take},
+	{"max_age", 2, 2, 0, 1, 0, play_max_age},
+	{"reconfigure", 1, 20, 0, 0, 1, play_reconfigure},
 	{"wait", 1, 1, SCENARIO_CLOCK, 0, 0, play_wait},
 	{"outage", 1, 1, SCENARIO_OUTAGE, 0, 0, play_outage},
 	{"raw_get", 3, 3, SCENARIO_RAW, 0, 0, play_raw_get},
