@@ -241,7 +241,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_config_set_uri(cloak_config *config,
  *
  *  A store opens records under every key of the ring and seals under the one added with
  *  CLOAK_KEY_WRITE. To rotate: add the new key for reading everywhere, then switch writing to it,
- *  then drop the old one after the longest session has ended.
+ *  then drop the old one an hour after the longest session has ended: the lists of users' sessions
+ *  last that much longer.
  *
  *  @param config  the config
  *  @param key     [copied] 32 raw bytes, or 43 or 44 characters of base64 (either alphabet)
@@ -350,7 +351,7 @@ typedef void (*cloak_log_fn)(void *user, int32_t level, const char *event, const
  *  Event names never change, later releases add some; README.md says what each means:
  *
  *    debug  malformed_id, unknown_id, destroyed_id, record_tampered, unknown_key, connect_failed
- *    info   superseded_id, replay_after_grace, limit_reached (reserved)
+ *    info   superseded_id, replay_after_grace, limit_reached
  *    info   connected, connection_lost, breaker_closed
  *    warn   cookie_conflict, breaker_open
  *
@@ -671,7 +672,8 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_save_many(cloak_session *con
  *          than `replicas` replicas have it, for which a renewal in time keeps the id; CLOAK_NOT_FOUND: expired or destroyed meanwhile;
  *          CLOAK_RENEWED: another renewal for privilege came first; CLOAK_CONFLICT: an
  *          addition does not fit what others saved, or an earlier save of unknown fate was not
- *          applied: reload; CLOAK_E_INVALID: NULL, unknown flag; CLOAK_E_UNKNOWN; and otherwise as
+ *          applied: reload; CLOAK_E_INVALID: NULL, unknown flag; CLOAK_E_UNKNOWN; CLOAK_E_BUSY: a user's
+ *          session is being renewed too often at once, nothing was written; and otherwise as
  *          cloak_session_save()
  *  @blocks up to `timeout`   @threads one at a time   @since 0.1
  *  Source: OWASP Session Management Cheat Sheet, Renew the Session ID After Any Privilege Level Change,
@@ -1054,14 +1056,15 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_flash_take(cloak_session *se
  *  @param session  the session; attributes borrowed from it end here, so does its id as text
  *  @param user     [copied] 1..255 bytes of UTF-8
  *  @param label    [copied] what the user will know this session by, such as a browser's name; up to 255
- *                  bytes of UTF-8; may be NULL
+ *                  bytes of UTF-8, any of them: escape it where it is shown; may be NULL
  *  @param err      why, on failure
  *  @return as cloak_session_renew() with CLOAK_RENEW_PRIVILEGE, only after CLOAK_OK,
  *          CLOAK_UNCONFIRMED or CLOAK_PARTIAL the visitor is logged in; CLOAK_PARTIAL: a session that is
  *          to end for this one, or that somebody else was ending, could not be reached: it is marked,
  *          and whoever binds or ends next tries again; CLOAK_LIMIT: the user has as many sessions as
  *          he may, this one is as it was; CLOAK_NOT_FOUND: also when it was ended meanwhile with all
- *          of the user's; CLOAK_E_INVALID: also a user or label that is none, and a session that is
+ *          of the user's, or for later log-ins over the limit; CLOAK_E_BUSY: the session is being renewed
+ *          too often at once, nothing was written; CLOAK_E_INVALID: also a user or label that is none, and a session that is
  *          another user's; CLOAK_E_CONFIG: no user key, or `absolute_timeout` is 0s; CLOAK_E_TOO_LARGE:
  *          also when the list of the user's sessions would be over `max_size`
  *  @blocks up to `timeout`   @threads one at a time   @since 0.1

@@ -24,7 +24,7 @@
  * their deadline. Were it removed, one who marks first here and then there could miss it in both.
  *
  * Over the limit, a login first looks under all names of the user and drops sessions that have ended by
- * themselves: those bound ten minutes ago and more under whose names nothing is stored, once a tombstone
+ * themselves: those bound a minute ago and more under whose names nothing is stored, once a tombstone
  * lies there. Then it is refused, or marks the oldest, in the same write that puts the new one. Those,
  * and what others have marked and did not end, are ended once the new session is written, beside the look:
  * who died in between must not leave one session more than the limit.

@@ -161,6 +161,9 @@ static cloak_status read_whole(struct cloak__op *op)
 
 	if (st != CLOAK__PENDING)
 		cloak__op_second_ends(op);
+	/* whoever is to mend it must find it; the name is a keyed hash of the user and opens nothing */
+	if (st == CLOAK_E_CORRUPT || st == CLOAK_E_CRYPTO || st == CLOAK_E_UNSUPPORTED)
+		cloak__fail_prefix(&op->error, "the user's record, %s", op->at.name);
 	return st;
 }
 

@@ -90,6 +90,7 @@ static struct cloak_session *session_new(struct cloak_store *store,
 	s->is_new = s->dirty = s->gone = s->unknown = s->unconfirmed = 0;
 	s->changed_since = s->busy = 0;
 	s->is_ended = s->is_written = s->is_touched = s->is_untraced = 0;
+	s->has_logged_in = 0;
 	s->is_renewed = s->is_wanted = s->idle_changed = s->has_pending = 0;
 	s->flash = NULL;
 	s->expires_ms = s->ttl_ms = s->ttl_as_of_ms = s->seen_ms = s->met_ms = 0;
@@ -246,10 +247,15 @@ cloak_status cloak_session_renew(cloak_session *session, uint32_t flags, cloak_e
 
 cloak_status cloak_session_authenticate(cloak_session *session, cloak_error *err)
 {
+	cloak_status st;
+
 	if (!session)
 		return cloak__fail(err, CLOAK_E_INVALID, "session must not be NULL");
-	return run(session, CLOAK__CALL_RENEW, cloak__op_renew,
-		   CLOAK_RENEW_PRIVILEGE | CLOAK__SAVE_AUTHENTICATE, err);
+	st = run(session, CLOAK__CALL_RENEW, cloak__op_renew,
+		 CLOAK_RENEW_PRIVILEGE | CLOAK__SAVE_AUTHENTICATE, err);
+	if (st == CLOAK_OK || st == CLOAK_UNCONFIRMED)
+		session->has_logged_in = 1;
+	return st;
 }
 
 int cloak_session_authenticated(const cloak_session *session, int64_t max_age_ms)

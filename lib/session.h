@@ -36,8 +36,9 @@ struct cloak_session {
 	uint8_t is_renewed;  /* the id is another than the handle began with */
 	/* What this handle has done: ended the session, written it, extended its life unasked. */
 	uint8_t is_ended, is_written, is_touched;
-	uint8_t is_wanted;    /* to be stored even when empty: a form was made for it */
-	uint8_t idle_changed; /* the idle time was set since load or save */
+	uint8_t has_logged_in; /* by this handle: bound or authenticated */
+	uint8_t is_wanted;     /* to be stored even when empty: a form was made for it */
+	uint8_t idle_changed;  /* the idle time was set since load or save */
 	/* A renewal that got no answer: the new id, and the tag of what it leaves under the old one. */
 	uint8_t has_pending;
 	uint8_t pending_id[CLOAK__ID_BYTES], pending_way[CLOAK__TAG_BYTES];

@@ -89,6 +89,8 @@ cloak_status cloak_session_bind(cloak_session *session, const char *user, const 
 	if (st == CLOAK_OK)
 		st = run(session, CLOAK__CALL_BIND, CLOAK__RENEW_BIND | CLOAK__SAVE_AUTHENTICATE,
 			 err);
+	if (st == CLOAK_OK || st == CLOAK_UNCONFIRMED || st == CLOAK_PARTIAL)
+		session->has_logged_in = 1;
 	cloak__free_wiped(session->binding, session->binding ? session->binding_len : 0);
 	session->binding = NULL;
 	cloak__view_leave(view);

@@ -113,9 +113,10 @@ cloak_session *cloak_web_session(cloak_web *web)
 /* 1 if this request is of one who is not known here any more, and did not log in. */
 static int is_stranger(const struct cloak_web *web)
 {
-	const struct cloak__record *record = &web->session->record;
+	const struct cloak_session *s = web->session;
 
-	return web->is_superseded && !record->authenticated_ms && !record->user;
+	return web->is_superseded && !s->has_logged_in && !s->record.authenticated_ms &&
+	       !s->record.user;
 }
 
 /* The request changed nothing: what is written now is the store's housekeeping, and no failure of it is
@@ -167,7 +168,7 @@ cloak_status cloak_web_finish(cloak_web *web, cloak_error *err)
 		return cloak__fail(err, CLOAK_E_INVALID, "web must not be NULL");
 	cloak__wipe(web->cookie, strlen(web->cookie));
 	st = save(web, err);
-	if (web->session->is_ended && !web->is_superseded)
+	if (web->session->is_ended && (!web->is_superseded || web->session->has_logged_in))
 		cookie = cloak_cookie_expire(web->session->store, web->cookie, &len);
 	else if (is_cookie_due(web))
 		cookie = cloak_cookie_format(web->session, web->cookie, &len);

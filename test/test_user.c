@@ -678,6 +678,51 @@ START_TEST(login_is_not_denied_for_what_cannot_be_reached)
 }
 END_TEST
 
+/* SEC-20: a short idle time does not lock anybody out for long. */
+START_TEST(session_that_ended_by_itself_is_in_nobodys_way_after_a_minute)
+{
+	cloak_session *a = fresh(), *b = fresh();
+
+	faulty.store->config->settings.user_sessions_max = 1;
+	faulty.store->config->settings.user_sessions_full = 1;
+	OK(cloak_session_set_idle(a, 1000));
+	OK(cloak_session_bind(a, "ann", NULL, &err));
+	faulty_pass(59000);
+	ck_assert_int_eq(cloak_session_bind(b, "ann", NULL, &err), CLOAK_LIMIT);
+	faulty_pass(1000);
+	OK(cloak_session_bind(b, "ann", NULL, &err));
+	cloak_session_free(a);
+	cloak_session_free(b);
+}
+END_TEST
+
+/* What does not open is told with the name by which it can be found and removed. */
+START_TEST(record_under_an_unknown_key_is_named)
+{
+	cloak_session *a = bound("ann", NULL);
+	struct cloak__view *view = cloak__store_view(faulty.store);
+	struct cloak__keyring *old = view->ring;
+	cloak_user_sessions *list;
+	uint8_t key[32], hash[CLOAK__USER_HASH_BYTES];
+	char name[CLOAK__NAME_CHARS + 1];
+
+	cloak__user_hash(old, CLOAK__USER_NAME, "ann", 3, hash);
+	cloak__id_text(hash, name);
+	view->ring = cloak__keyring_new();
+	memset(key, 9, sizeof key);
+	OK(cloak__keyring_add(view->ring, key, sizeof key, 1, NULL));
+	memset(key, 8, sizeof key);
+	OK(cloak__keyring_set_user_key(view->ring, key, sizeof key, NULL));
+	ck_assert_int_eq(cloak_user_list(faulty.store, "ann", &list, &err), CLOAK_E_CRYPTO);
+	ck_assert_ptr_nonnull(strstr(err.text, name));
+	cloak__keyring_free(view->ring);
+	view->ring = old;
+	OK(cloak_user_list(faulty.store, "ann", &list, &err));
+	cloak_user_list_free(list);
+	cloak_session_free(a);
+}
+END_TEST
+
 static void all_of_ann_are_ended(void)
 {
 	OK(cloak_user_end_all(faulty.store, "ann", NULL, NULL, NULL, &err));
@@ -755,6 +800,8 @@ static Suite *make_suite(void)
 	tcase_add_test(ends, limit_is_made_up_for_by_the_next_login);
 	tcase_add_test(ends, login_ends_what_was_marked_and_not_reached);
 	tcase_add_test(ends, login_is_not_denied_for_what_cannot_be_reached);
+	tcase_add_test(ends, session_that_ended_by_itself_is_in_nobodys_way_after_a_minute);
+	tcase_add_test(ends, record_under_an_unknown_key_is_named);
 	tcase_add_test(ends, login_cut_short_is_not_repeated_behind_an_end_of_all);
 	suite_add_tcase(suite, ends);
 	return suite;

@@ -491,6 +491,34 @@ START_TEST(log_in_sets_the_new_id_and_the_old_one_sets_nothing)
 }
 END_TEST
 
+/* A request with a superseded id that logs in, and then logs out or hands the session back to nobody. */
+START_TEST(log_in_with_a_superseded_id_is_one_whatever_follows)
+{
+	for (int i = 0; i < 2; i++) {
+		struct id old = stored_id();
+		cloak_web *web = begin(old.text);
+		cloak_session *s;
+
+		ck_assert_int_eq(cloak_session_authenticate(cloak_web_session(web), NULL),
+				 CLOAK_OK);
+		cloak_web_free(web);
+		web = begin(old.text);
+		s = cloak_web_session(web);
+		ck_assert_int_eq(cloak_session_bind(s, "ann", NULL, NULL), CLOAK_OK);
+		if (i == 0)
+			ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_OK);
+		else
+			ck_assert_int_eq(cloak_session_unbind(s, NULL), CLOAK_OK);
+		finish(web, CLOAK_OK);
+		if (i == 0)
+			drops(web);
+		else
+			sets_another(web, old.text);
+		cloak_web_free(web);
+	}
+}
+END_TEST
+
 /* The response with the new id was lost: its browser must be able to log in again, by a form. */
 START_TEST(superseded_id_opens_nothing_once_no_response_can_be_under_way)
 {
@@ -834,6 +862,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, lost_answer_sets_no_cookie_until_it_is_known);
 	tcase_add_test(tc, id_of_a_log_in_is_not_lost_with_a_save_after_it);
 	tcase_add_test(tc, log_in_sets_the_new_id_and_the_old_one_sets_nothing);
+	tcase_add_test(tc, log_in_with_a_superseded_id_is_one_whatever_follows);
 	tcase_add_test(tc, superseded_id_opens_nothing_once_no_response_can_be_under_way);
 	tcase_add_test(tc, log_out_drops_the_cookie);
 	tcase_add_test(tc, log_out_that_failed_leaves_the_cookie);
