@@ -237,7 +237,7 @@ static int is_fresh(const struct cloak__op *op)
 	const struct cloak_session *s = op->session;
 	int64_t grace_ms = op->store->config->settings.renew_grace_ms;
 
-	return s->record.renewed_ms &&
+	return grace_ms && s->record.renewed_ms &&
 	       (cloak__session_now(s) - s->record.renewed_ms) * CLOAK__HOPS_MAX < grace_ms;
 }
 

@@ -301,11 +301,12 @@ static int fill(const struct cloak__user_op *u, const struct cloak__user_entry *
 		is_there = 1;
 		row->expires_ms = d->now_ms + d->ttl_left_ms;
 		row->last_seen_ms = row->expires_ms - e->idle_ms;
-		/* near its deadline it is left less than the idle time, so this is a lower bound */
-		if (row->last_seen_ms < e->created_ms)
-			row->last_seen_ms = e->created_ms;
 		if (row->last_seen_ms > d->now_ms)
 			row->last_seen_ms = d->now_ms;
+		/* Near its deadline it is left less than the idle time, so this is a lower bound; and the servers'
+		 * clocks may differ by a moment. */
+		if (row->last_seen_ms < e->created_ms)
+			row->last_seen_ms = e->created_ms;
 		if (row->expires_ms > e->deadline_ms)
 			row->expires_ms = e->deadline_ms;
 	}

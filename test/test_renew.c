@@ -248,6 +248,12 @@ START_TEST(no_grace_time_is_none_whatever_the_clocks)
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_is_renewed(s), 1);
 	ck_assert_int_eq(opens(old.text), CLOAK_NOT_FOUND);
+	/* nor is an id too fresh that was made, as it seems, a moment from now */
+	old = id_of(s);
+	faulty.wall_ms -= 5;
+	ck_assert_int_eq(cloak_session_reload(s, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
+	ck_assert_str_ne(cloak_session_id(s), old.text);
 	cloak_session_free(s);
 }
 END_TEST

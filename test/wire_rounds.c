@@ -89,7 +89,8 @@ static void end_late(struct place *p)
 	while (fake_sessions_count(p->sessions).held == 0 && contract_mono_ms() < until)
 		contract_pause();
 	end(p);
-	ck_assert_int_eq(p->after.held, 1);
+	ck_assert_msg(p->after.held == 1, "nothing was left behind after %d turns and %d requests",
+		      p->after.turns - p->before.turns, p->after.requests - p->before.requests);
 	p->after.requests += p->after.held;
 }
 
