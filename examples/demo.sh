@@ -37,7 +37,8 @@ cleanup() {
 		wait "${pids[@]}" 2>/dev/null || true
 		wait
 	fi
-	[ -z "$dir" ] || rm -rf "$dir"
+	# what was ended a moment ago may still have made a file while the folder is emptied
+	[ -z "$dir" ] || rm -rf "$dir" 2>/dev/null || { sleep 0.2; rm -rf "$dir"; }
 }
 trap cleanup EXIT
 trap 'exit 130' INT

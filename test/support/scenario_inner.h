@@ -37,7 +37,8 @@ struct play {
 	struct play_bytes ids[PLAY_NAMES], values[PLAY_NAMES];
 	_Atomic int64_t ahead_ms; /* of the place's clock, if it can be set */
 	int64_t waited_ms;
-	int factor; /* of every span below a minute */
+	unsigned serial; /* of this play in its process */
+	int factor;      /* of every span below a minute */
 	int failed;
 	cloak_error err;
 	char *complaint;

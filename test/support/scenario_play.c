@@ -143,8 +143,12 @@ int scenario_play(const struct scenario_table *table, const struct scenario *s,
 	int is_slow = getenv("CLOAK_SLOW") != NULL;
 
 	for (int factor = is_slow ? 8 : 1; factor <= FACTOR_MAX; factor *= 2) {
-		struct play p = {
-			.scenario = s, .place = place, .factor = factor, .complaint = complaint};
+		static _Atomic unsigned plays;
+		struct play p = {.serial = atomic_fetch_add(&plays, 1),
+				 .scenario = s,
+				 .place = place,
+				 .factor = factor,
+				 .complaint = complaint};
 		int64_t late_ms = play_once(&p, table);
 
 		if (!p.failed)

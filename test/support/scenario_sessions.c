@@ -377,7 +377,7 @@ void play_created(struct play *p, char *const *word, int count)
 		return;
 	if (strcmp(word[1], "never") == 0 && at != 0)
 		play_fail(p, "%lld ms ago", (long long)ago);
-	if (strcmp(word[1], "never") != 0 && (ago < 0 || ago > play_span(p, word[1])))
+	if (strcmp(word[1], "never") != 0 && (ago < -CLOCK_SLACK_MS || ago > play_span(p, word[1])))
 		play_fail(p, "%lld ms ago", (long long)ago);
 }
 

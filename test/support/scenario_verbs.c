@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "contract.h"
 
@@ -95,7 +96,8 @@ static cloak_status configure(struct play *p, cloak_config *config, char *const 
 	cloak_status st = cloak_config_set_uri(config, p->place->uri, &p->err);
 
 	/* what others have left on the same servers is not this scenario's */
-	snprintf(store->prefix, sizeof store->prefix, "%.60s", p->scenario->name);
+	snprintf(store->prefix, sizeof store->prefix, "%.40s-%ld-%u", p->scenario->name,
+		 (long)getpid(), p->serial);
 	if (st == CLOAK_OK)
 		st = cloak_config_set(config, "prefix", store->prefix, &p->err);
 	if (st == CLOAK_OK) /* a scenario without its own is not about how long it takes */
