@@ -40,19 +40,17 @@ void cloak__changes_set(struct cloak_session *s, const char *name)
 void cloak__changes_add(struct cloak_session *s, const char *name, int64_t delta)
 {
 	struct cloak__attr *a = attr_of(s, name);
-	int64_t sum;
 
 	if (a->change == CLOAK__CHANGE_SET)
 		return;
-	/* After an unset it starts from 0, whatever others have. A sum of additions that does not fit
-	 * can only be told by its result. */
-	if ((a->change == CLOAK__CHANGE_NONE && was_unset(s, name)) ||
-	    __builtin_add_overflow(a->delta, delta, &sum)) {
+	/* After an unset it starts from 0, whatever others have. */
+	if (a->change == CLOAK__CHANGE_NONE && was_unset(s, name)) {
 		cloak__changes_set(s, name);
 		return;
 	}
 	a->change = CLOAK__CHANGE_ADD;
-	a->delta = sum;
+	/* Of additions that go far and do not leave 64 bits the sum may: replay_attr() knows its sign. */
+	a->delta = (int64_t)((uint64_t)a->delta + (uint64_t)delta);
 }
 
 cloak_status cloak__changes_unset(struct cloak_session *s, const char *name)
@@ -139,9 +137,14 @@ static cloak_status replay_attr(struct cloak__record *theirs, const struct cloak
 	int changed;
 
 	if (a->change == CLOAK__CHANGE_ADD) {
+		int64_t from = (int64_t)((uint64_t)a->i64 - (uint64_t)a->delta), theirs_i64;
+
 		if (b && b->type != CLOAK_TYPE_I64)
 			return CLOAK_CONFLICT;
-		if (__builtin_add_overflow(b ? b->i64 : 0, a->delta, &value))
+		theirs_i64 = b ? b->i64 : 0;
+		/* The sum of our additions is below 2^64 and leads from `from` to what is here. */
+		value = (int64_t)((uint64_t)theirs_i64 + (uint64_t)a->delta);
+		if (a->i64 >= from ? value < theirs_i64 : value > theirs_i64)
 			return CLOAK_CONFLICT;
 	}
 	return cloak__record_set(theirs, a->name, a->name_len, a->type, a->value, a->len, value,

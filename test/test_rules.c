@@ -170,6 +170,26 @@ START_TEST(several_additions_are_replayed_as_their_sum)
 }
 END_TEST
 
+/* Neither what was added nor what comes out leaves 64 bits, though the sum of what was added does. */
+START_TEST(additions_whose_sum_is_too_large_are_replayed_too)
+{
+	OK(cloak_session_set_i64(b, "n", -6000000000000000000));
+	OK(cloak_session_save(b, 0, NULL));
+	OK(cloak_session_reload(a, NULL));
+	OK(cloak_session_add_i64(a, "n", 9000000000000000000, NULL));
+	OK(cloak_session_add_i64(a, "n", 5000000000000000000, NULL));
+	b_adds();
+	OK(cloak_session_save(a, 0, NULL));
+	ck_assert_int_eq(stored_at(cloak_session_id(a), "n"), 8000000000000000100);
+	OK(cloak_session_reload(b, NULL));
+	OK(cloak_session_add_i64(a, "n", -9000000000000000000, NULL));
+	OK(cloak_session_add_i64(a, "n", -8000000000000000000, NULL));
+	OK(cloak_session_set_i64(b, "n", -9000000000000000000));
+	OK(cloak_session_save(b, 0, NULL));
+	EXPECT(CLOAK_CONFLICT, cloak_session_save(a, 0, NULL));
+}
+END_TEST
+
 START_TEST(idle_time_that_is_saved_is_no_change_any_more)
 {
 	OK(cloak_session_set_idle(a, 1000000));
@@ -620,6 +640,7 @@ static Suite *make_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, several_additions_are_replayed_as_their_sum);
+	tcase_add_test(tc, additions_whose_sum_is_too_large_are_replayed_too);
 	tcase_add_test(tc, idle_time_that_is_saved_is_no_change_any_more);
 	tcase_add_test(tc, name_that_is_unset_again_and_again_is_noted_once);
 	tcase_add_test(tc, what_is_known_to_be_saved_is_not_replayed);
