@@ -10,7 +10,7 @@
  * A session's forms have a secret, by which a request that changes something shows that it comes from a
  * page of this session. The secret is not stored: it is a hash of the session's id, so it costs nothing,
  * dirties nothing, and requests side by side agree on it without a word. Only when the id is renewed
- * in time, which must break no open form, the record takes the secret along (op_renew.c). After a
+ * in time, which must break no open form, the record takes the secret along (op_renew_write.c). After a
  * renewal for privilege it is the hash of the new id, which nobody can know who knew the old one.
  * What the secret tells of the id is what the session's name in the store tells: nothing, to one
  * who cannot guess 192 random bits.

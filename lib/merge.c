@@ -43,11 +43,7 @@ void cloak__changes_add(struct cloak_session *s, const char *name, int64_t delta
 
 	if (a->change == CLOAK__CHANGE_SET)
 		return;
-	/* After an unset it starts from 0, whatever others have. */
-	if (a->change == CLOAK__CHANGE_NONE && was_unset(s, name)) {
-		cloak__changes_set(s, name);
-		return;
-	}
+	/* also after an unset: the replay does that first, so whatever others have it is added to nothing */
 	a->change = CLOAK__CHANGE_ADD;
 	/* Of additions that go far and do not leave 64 bits the sum may: replay_attr() knows its sign. */
 	a->delta = (int64_t)((uint64_t)a->delta + (uint64_t)delta);

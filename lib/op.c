@@ -65,6 +65,13 @@ size_t cloak__op_beside(struct cloak__op *op)
 	return pending;
 }
 
+void cloak__op_anew(struct cloak__op *op)
+{
+	op->state = 0;
+	op->attempts = 0;
+	op->ambiguous = 0;
+}
+
 void cloak__op_part(struct cloak__op *part, const struct cloak__op *of,
 		    cloak_status (*step)(struct cloak__op *))
 {
@@ -72,9 +79,7 @@ void cloak__op_part(struct cloak__op *part, const struct cloak__op *of,
 	part->store = of->store;
 	part->view = of->view;
 	part->deadline_ms = of->deadline_ms;
-	part->state = 0;
-	part->attempts = 0;
-	part->ambiguous = 0;
+	cloak__op_anew(part);
 	part->req.size = sizeof part->req;
 	part->result = CLOAK__PENDING;
 }

@@ -24,7 +24,7 @@ struct cloak_store;
 #define CLOAK__PENDING INT32_MAX
 #define CLOAK__ATTEMPTS_MAX 3 /* of one request, when connections break */
 #define CLOAK__HOPS_MAX 4     /* forwarders that one call follows */
-/* What a renewal leaves under the old id stays so long, a forwarder at least. */
+/* What is left under a name that is no session's any more stays so long; a forwarder at least. */
 #define CLOAK__WAY_TTL_MS INT64_C(600000)
 
 /* An internal flag of a save: the session is authenticated by it. */
@@ -151,6 +151,10 @@ cloak_status cloak__op_put(struct cloak__op *op, const struct cloak__place *plac
 			   const uint8_t *tag, int64_t ttl_ms);
 /* The tag of what a save replaces: what the session was loaded as, or what others have saved. */
 const uint8_t *cloak__op_replaced(const struct cloak__op *op);
+/* The place of an id; it is not known on which shard. */
+void cloak__place_set(struct cloak__place *place, const uint8_t id[CLOAK__ID_BYTES]);
+/* Another operation's steps begin on what is left of this one. */
+void cloak__op_anew(struct cloak__op *op);
 /* A value that is no live record (op->req.out) is where the session was: CLOAK_OK: it was a forwarder,
  * op->at is where it leads; CLOAK_NOT_FOUND: a tombstone, or a forwarder after its grace time;
  * CLOAK_RENEWED: a superseded marker; CLOAK_E_UNAVAILABLE: one forwarder too many; or why it does not open. */

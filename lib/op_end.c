@@ -141,7 +141,6 @@ static cloak_status next(struct cloak__op *op)
 {
 	struct cloak_session *s = op->session;
 	const uint8_t *answer = op->req.out;
-	uint8_t name[CLOAK__NAME_BYTES];
 
 	if (op->req.out_len == 1 + CLOAK_SUCCESSOR_BYTES) {
 		cloak__id_text(answer + 1, op->at.name);
@@ -155,8 +154,7 @@ static cloak_status next(struct cloak__op *op)
 	/* The handle's own renewal may have been applied, and nobody else knows the new id. */
 	if (s && s->has_pending && !op->is_pending) {
 		op->is_pending = 1;
-		cloak__id_name(s->pending_id, name);
-		cloak__id_text(name, op->at.name);
+		cloak__place_set(&op->at, s->pending_id);
 		return also(op);
 	}
 	if (s)

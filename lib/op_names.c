@@ -13,8 +13,6 @@
 /* As stored by an END, and longer: what a PUT stores has a tag. */
 static const uint8_t tombstone[CLOAK_TAG_BYTES] = {CLOAK__FORMAT_TOMBSTONE};
 
-#define TOMBSTONE_MS INT64_C(600000)
-
 cloak_status cloak__op_look(struct cloak__op *op)
 {
 	if (op->state == 0) {
@@ -34,7 +32,7 @@ cloak_status cloak__op_bury(struct cloak__op *op)
 		op->req.cond = CLOAK_COND_ABSENT;
 		op->req.val = tombstone;
 		op->req.val_len = sizeof tombstone;
-		op->req.ttl_ms = TOMBSTONE_MS;
+		op->req.ttl_ms = CLOAK__WAY_TTL_MS;
 		return CLOAK__PENDING;
 	}
 	if (op->req.status == CLOAK_CONFLICT && op->req.out_len &&

@@ -243,10 +243,7 @@ static int is_fresh(const struct cloak__op *op)
 
 static void new_serial(struct cloak__owner *o)
 {
-	uint8_t random[CLOAK__ID_BYTES];
-
-	cloak__id_random(random);
-	memcpy(o->serial, random, sizeof o->serial);
+	cloak__random(o->serial, sizeof o->serial);
 	o->has_serial = 1;
 }
 
@@ -297,9 +294,7 @@ static cloak_status begin_binding(struct cloak__op *op)
 static cloak_status keep_id(struct cloak__op *op)
 {
 	op->renewal->step = PLAIN; /* a new session's id is fresh as it is */
-	op->state = 0;
-	op->attempts = 0;
-	op->ambiguous = 0;
+	cloak__op_anew(op);
 	op->flags = op->renewal->flags & CLOAK__SAVE_AUTHENTICATE;
 	return cloak__op_save(op);
 }
@@ -309,7 +304,7 @@ static cloak_status begin(struct cloak__op *op)
 	struct cloak__renewal *r = op->renewal;
 	struct cloak_session *s = op->session;
 	int64_t grace_ms = op->store->config->settings.renew_grace_ms;
-	uint8_t name[CLOAK__NAME_BYTES];
+	uint8_t id[CLOAK__ID_BYTES];
 	cloak_status st;
 
 	if (s->gone)
@@ -325,9 +320,9 @@ static cloak_status begin(struct cloak__op *op)
 	r->old_created_ms = s->record.created_ms;
 	r->old_absolute_ms = s->record.absolute_ms;
 	r->until_ms = grace_ms ? cloak__session_now(s) + grace_ms : 1; /* 1: long ago */
-	cloak__id_random(r->to.id);
-	cloak__id_name(r->to.id, name);
-	cloak__id_text(name, r->to.name);
+	cloak__id_random(id);
+	cloak__place_set(&r->to, id);
+	cloak__wipe(id, sizeof id);
 	st = begin_binding(op);
 	if (st != CLOAK_OK)
 		return st;
@@ -358,10 +353,8 @@ static cloak_status asked(struct cloak__op *op)
 
 	if (st == CLOAK__PENDING || op->session->unknown || st < 0)
 		return st;
-	op->state = 0;
+	cloak__op_anew(op);
 	op->hops = 0;
-	op->attempts = 0;
-	op->ambiguous = 0;
 	return begin(op);
 }
 

@@ -223,9 +223,7 @@ cloak_status cloak__renewal_stayed(struct cloak__op *op)
 	if (op->req.status < 0 && cloak__op_may_retry(op))
 		return cloak__op_again(op);
 	take_back(op);
-	op->state = 0;
-	op->attempts = 0;
-	op->ambiguous = 0;
+	cloak__op_anew(op);
 	op->renewal->step = PLAIN;
 	return cloak__renewal_plain(op);
 }

@@ -349,13 +349,8 @@ static int is_own_way(const struct cloak__op *op)
 
 static cloak_status go_to_pending(struct cloak__op *op)
 {
-	uint8_t name[CLOAK__NAME_BYTES];
-
 	op->hops++;
-	memcpy(op->at.id, op->session->pending_id, sizeof op->at.id);
-	cloak__id_name(op->at.id, name);
-	cloak__id_text(name, op->at.name);
-	op->at.shard = 0;
+	cloak__place_set(&op->at, op->session->pending_id);
 	return read_there(op, GOT_MARKS);
 }
 

@@ -80,9 +80,19 @@ cloak_status cloak__op_put(struct cloak__op *op, const struct cloak__place *plac
 
 /* ---- following ---- */
 
+void cloak__place_set(struct cloak__place *place, const uint8_t id[CLOAK__ID_BYTES])
+{
+	uint8_t name[CLOAK__NAME_BYTES];
+
+	memcpy(place->id, id, sizeof place->id);
+	cloak__id_name(id, name);
+	cloak__id_text(name, place->name);
+	place->shard = 0;
+}
+
 cloak_status cloak__op_opened(struct cloak__op *op, const uint8_t *plaintext, size_t len)
 {
-	uint8_t id[CLOAK__ID_BYTES], name[CLOAK__NAME_BYTES];
+	uint8_t id[CLOAK__ID_BYTES];
 	int64_t until_ms;
 
 	if (op->req.out[0] == CLOAK__FORMAT_SUPERSEDED)
@@ -106,10 +116,7 @@ cloak_status cloak__op_opened(struct cloak__op *op, const uint8_t *plaintext, si
 				   CLOAK__HOPS_MAX);
 	}
 	op->hops++;
-	memcpy(op->at.id, id, sizeof id);
-	cloak__id_name(id, name);
-	cloak__id_text(name, op->at.name);
-	op->at.shard = 0; /* not known before it is found */
+	cloak__place_set(&op->at, id);
 	cloak__wipe(id, sizeof id);
 	return CLOAK_OK;
 }
