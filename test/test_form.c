@@ -31,23 +31,6 @@ static cloak_session *created(void)
 	return s;
 }
 
-static cloak_session *stored(void)
-{
-	cloak_session *s = created();
-
-	ck_assert_int_eq(cloak_session_set_i64(s, "n", 1), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
-	return s;
-}
-
-static cloak_session *again(const char *id)
-{
-	cloak_session *s;
-
-	ck_assert_int_eq(cloak_session_load(faulty.store, id, 32, 0, &s, NULL), CLOAK_OK);
-	return s;
-}
-
 struct token {
 	char text[CHARS + 1];
 };
@@ -73,7 +56,8 @@ static int is_of(const cloak_session *s, const struct token *t)
 /* SEC-43: bound to the session, masked anew for each form. */
 START_TEST(token_is_of_its_session_and_never_the_same_text)
 {
-	cloak_session *s = stored(), *other = stored(), *l = again(cloak_session_id(s));
+	cloak_session *s = faulty_stored(1), *other = faulty_stored(1),
+		      *l = faulty_again(cloak_session_id(s));
 	struct token a = token_of(s), b = token_of(s), c = token_of(l);
 
 	ck_assert_int_ne(memcmp(&a, &b, CHARS / 2), 0);
@@ -92,7 +76,7 @@ END_TEST
 /* SEC-43: nothing but the text as it was handed out is taken. */
 START_TEST(every_change_of_a_token_is_refused)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 	struct token t = token_of(s);
 	char longer[CHARS + 2], zeros[CHARS + 1];
 
@@ -142,7 +126,7 @@ END_TEST
 
 START_TEST(token_of_a_stored_session_costs_nothing)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 
 	faulty.puts = faulty.gets = faulty.touches = 0;
 	oom_reset();
@@ -173,7 +157,7 @@ START_TEST(token_makes_an_empty_session_one_to_be_stored)
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_is_new(s), 0);
 	ck_assert_int_eq(cloak_session_is_dirty(s), 0);
-	l = again(cloak_session_id(s));
+	l = faulty_again(cloak_session_id(s));
 	ck_assert_uint_eq(cloak_session_count(l), 0);
 	ck_assert(is_of(l, &t));
 	/* once stored it is an ordinary session */
@@ -206,7 +190,7 @@ END_TEST
 /* SEC-43 */
 START_TEST(renewal_in_time_breaks_no_open_form)
 {
-	cloak_session *s = stored(), *late = again(cloak_session_id(s)), *l;
+	cloak_session *s = faulty_stored(1), *late = faulty_again(cloak_session_id(s)), *l;
 	struct token first = token_of(s), t;
 	char old[33];
 
@@ -218,10 +202,10 @@ START_TEST(renewal_in_time_breaks_no_open_form)
 		ck_assert(is_of(s, &first));
 		t = token_of(s);
 		/* by the old id, by the new one, and by a handle that has seen no renewal */
-		l = again(old);
+		l = faulty_again(old);
 		ck_assert(is_of(l, &first) && is_of(l, &t));
 		cloak_session_free(l);
-		l = again(cloak_session_id(s));
+		l = faulty_again(cloak_session_id(s));
 		ck_assert(is_of(l, &first) && is_of(l, &t));
 		cloak_session_free(l);
 		ck_assert(is_of(late, &t));
@@ -234,7 +218,7 @@ END_TEST
 /* SEC-43 */
 START_TEST(renewal_for_privilege_ends_all_tokens_of_before)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 	struct token before, after;
 
 	/* the secret of the id, then one that the record keeps */
@@ -258,7 +242,7 @@ END_TEST
 /* Each loaded before the other's renewal, each with a page under way. */
 START_TEST(renewals_side_by_side_agree_on_the_secret)
 {
-	cloak_session *a = stored(), *b = again(cloak_session_id(a));
+	cloak_session *a = faulty_stored(1), *b = faulty_again(cloak_session_id(a));
 	struct token of_a = token_of(a), of_b = token_of(b);
 
 	ck_assert_int_eq(cloak_session_set_i64(b, "m", 2), CLOAK_OK);
@@ -284,7 +268,7 @@ START_TEST(renewal_that_fails_leaves_the_secret)
 
 	for (unsigned at = 0; at < 2; at++) {
 		for (size_t f = 0; f < 2; f++) {
-			cloak_session *s = stored(), *l;
+			cloak_session *s = faulty_stored(1), *l;
 			struct token t = token_of(s), u;
 			enum faulty_fault faults[2] = {FAULTY_PASS, FAULTY_PASS};
 
@@ -297,7 +281,7 @@ START_TEST(renewal_that_fails_leaves_the_secret)
 			ck_assert_int_lt(cloak_session_renew(s, flags[f], NULL), 0);
 			faulty_list(0, faults);
 			u = token_of(s);
-			l = again(cloak_session_id(s));
+			l = faulty_again(cloak_session_id(s));
 			ck_assert(is_of(s, &t) && is_of(l, &t) && is_of(l, &u));
 			cloak_session_free(l);
 			cloak_session_free(s);
@@ -326,14 +310,14 @@ static const char *taken(cloak_session *s, const char *name)
 
 START_TEST(flash_is_shown_once)
 {
-	cloak_session *s = stored(), *l;
+	cloak_session *s = faulty_stored(1), *l;
 	const char *text;
 
 	ck_assert_ptr_null(taken(s, "notice"));
 	ck_assert_int_eq(cloak_session_flash_set(s, "notice", "Saved."), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_flash_set(s, "error", ""), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
-	l = again(cloak_session_id(s));
+	l = faulty_again(cloak_session_id(s));
 	text = taken(l, "notice");
 	ck_assert_str_eq(text, "Saved.");
 	ck_assert_ptr_null(taken(l, "notice"));
@@ -342,7 +326,7 @@ START_TEST(flash_is_shown_once)
 	ck_assert_str_eq(text, "Saved.");
 	ck_assert_str_eq(taken(l, "error"), "");
 	cloak_session_free(l); /* not saved: it is shown again */
-	l = again(cloak_session_id(s));
+	l = faulty_again(cloak_session_id(s));
 	ck_assert_ptr_null(taken(l, "notice"));
 	ck_assert_str_eq(taken(l, "error"), "");
 	ck_assert_int_eq(cloak_session_save(l, 0, NULL), CLOAK_OK);
@@ -391,8 +375,8 @@ START_TEST(flash_taken_by_two_at_once_is_gone_afterwards)
 	ck_assert_int_eq(cloak_session_flash_set(s, "n", "x"), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_set_i64(s, "n", 1), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
-	a = again(cloak_session_id(s));
-	b = again(cloak_session_id(s));
+	a = faulty_again(cloak_session_id(s));
+	b = faulty_again(cloak_session_id(s));
 	ck_assert_str_eq(taken(a, "n"), "x");
 	ck_assert_str_eq(taken(b, "n"), "x");
 	ck_assert_int_eq(cloak_session_add_i64(a, "n", 1, NULL), CLOAK_OK);

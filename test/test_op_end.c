@@ -17,25 +17,6 @@ static void teardown(void)
 	faulty_close();
 }
 
-static cloak_session *stored(void)
-{
-	cloak_session *s;
-
-	ck_assert_int_eq(cloak_session_create(faulty.store, &s, NULL), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_set_i64(s, "n", 1), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
-	return s;
-}
-
-static cloak_status opens(const char *id)
-{
-	cloak_session *s;
-	cloak_status st = cloak_session_load(faulty.store, id, 32, 0, &s, NULL);
-
-	cloak_session_free(s);
-	return st;
-}
-
 static cloak_status end_raw(const uint8_t name[CLOAK__NAME_BYTES])
 {
 	struct cloak__op op;
@@ -55,10 +36,10 @@ static cloak_status end(const uint8_t id[CLOAK__ID_BYTES])
 /* SEC-12 */
 START_TEST(name_is_enough_to_end_a_session)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 
 	ck_assert_int_eq(end(s->id), CLOAK_OK);
-	ck_assert_int_eq(opens(s->id_text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(s->id_text), CLOAK_NOT_FOUND);
 	ck_assert_int_eq(cloak_session_set_i64(s, "n", 2), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_NOT_FOUND);
 	/* again, and of a session that never was: the tombstone stops a first save that comes late */
@@ -68,7 +49,7 @@ START_TEST(name_is_enough_to_end_a_session)
 	ck_assert_int_eq(cloak_session_set_i64(s, "n", 1), CLOAK_OK);
 	ck_assert_int_eq(end(s->id), CLOAK_OK);
 	ck_assert_int_ne(cloak_session_save(s, 0, NULL), CLOAK_OK);
-	ck_assert_int_eq(opens(s->id_text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(s->id_text), CLOAK_NOT_FOUND);
 	cloak_session_free(s);
 }
 END_TEST
@@ -76,7 +57,7 @@ END_TEST
 START_TEST(forwarders_are_followed_also_after_the_grace_and_again)
 {
 	for (int late = 0; late < 2; late++) {
-		cloak_session *s = stored();
+		cloak_session *s = faulty_stored(1);
 		uint8_t first[CLOAK__ID_BYTES];
 
 		memcpy(first, s->id, sizeof first);
@@ -87,7 +68,7 @@ START_TEST(forwarders_are_followed_also_after_the_grace_and_again)
 		faulty.ends = 0;
 		ck_assert_int_eq(end(first), CLOAK_OK);
 		ck_assert_uint_eq(faulty.ends, 7);
-		ck_assert_int_eq(opens(s->id_text), CLOAK_NOT_FOUND);
+		ck_assert_int_eq(faulty_opens(s->id_text), CLOAK_NOT_FOUND);
 		/* tombstones have kept the way */
 		ck_assert_int_eq(end(first), CLOAK_OK);
 		ck_assert_uint_eq(faulty.ends, 14);
@@ -98,14 +79,14 @@ END_TEST
 
 START_TEST(marker_that_names_nobody_says_that_something_lives_on)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 	uint8_t first[CLOAK__ID_BYTES];
 
 	memcpy(first, s->id, sizeof first);
 	ck_assert_int_eq(cloak_session_authenticate(s, NULL), CLOAK_OK);
 	ck_assert_int_eq(end(first), CLOAK_RENEWED);
 	ck_assert_int_eq(end(first), CLOAK_RENEWED);
-	ck_assert_int_eq(opens(s->id_text), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(s->id_text), CLOAK_OK);
 	cloak_session_free(s);
 }
 END_TEST
@@ -141,7 +122,7 @@ END_TEST
 
 START_TEST(lost_answer_is_asked_for_again)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 	uint8_t first[CLOAK__ID_BYTES];
 
 	memcpy(first, s->id, sizeof first);
@@ -150,14 +131,14 @@ START_TEST(lost_answer_is_asked_for_again)
 	FAULTS(FAULTY_LOSE_ANSWER, FAULTY_LOSE_REQUEST, FAULTY_PASS, FAULTY_LOSE_SENT,
 	       FAULTY_LOSE_ANSWER);
 	ck_assert_int_eq(end(first), CLOAK_OK);
-	ck_assert_int_eq(opens(s->id_text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(s->id_text), CLOAK_NOT_FOUND);
 	cloak_session_free(s);
 }
 END_TEST
 
 START_TEST(end_that_stays_without_answer_is_not_known)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 	uint8_t first[CLOAK__ID_BYTES];
 
 	/* nothing was sent, or refused: nothing was ended */
@@ -165,26 +146,26 @@ START_TEST(end_that_stays_without_answer_is_not_known)
 	ck_assert_int_eq(end(s->id), CLOAK_E_IO);
 	FAULTS(FAULTY_REFUSE);
 	ck_assert_int_eq(end(s->id), CLOAK_E_SERVER);
-	ck_assert_int_eq(opens(s->id_text), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(s->id_text), CLOAK_OK);
 	FAULTS(FAULTY_LOSE_ANSWER, FAULTY_LOSE_SENT, FAULTY_LOSE_SENT);
 	ck_assert_int_eq(end(s->id), CLOAK_E_UNKNOWN);
 	ck_assert_int_eq(end(s->id), CLOAK_OK);
 	cloak_session_free(s);
 	/* the first of two is ended, the second not */
-	s = stored();
+	s = faulty_stored(1);
 	memcpy(first, s->id, sizeof first);
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	FAULTS(FAULTY_PASS, FAULTY_REFUSE);
 	ck_assert_int_eq(end(first), CLOAK_E_UNKNOWN);
 	ck_assert_int_eq(end(first), CLOAK_OK);
-	ck_assert_int_eq(opens(s->id_text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(s->id_text), CLOAK_NOT_FOUND);
 	cloak_session_free(s);
 }
 END_TEST
 
 START_TEST(end_by_name_waits_for_replicas)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 
 	faulty.store->config->settings.replicas = 1;
 	FAULTS(FAULTY_UNCONFIRMED);

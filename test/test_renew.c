@@ -22,37 +22,9 @@ static void teardown(void)
 	faulty_close();
 }
 
-static cloak_session *stored(void)
-{
-	cloak_session *s;
-
-	ck_assert_int_eq(cloak_session_create(faulty.store, &s, NULL), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_set_i64(s, "n", 1), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
-	return s;
-}
-
 static cloak_status load(const char *id, cloak_session **out)
 {
 	return cloak_session_load(faulty.store, id, 32, 0, out, NULL);
-}
-
-static cloak_session *again(const char *id)
-{
-	cloak_session *s;
-
-	ck_assert_int_eq(load(id, &s), CLOAK_OK);
-	return s;
-}
-
-/* What a load of the id answers. */
-static cloak_status opens(const char *id)
-{
-	cloak_session *s;
-	cloak_status st = load(id, &s);
-
-	cloak_session_free(s);
-	return st;
 }
 
 static int64_t number(const cloak_session *s, const char *name)
@@ -61,18 +33,6 @@ static int64_t number(const cloak_session *s, const char *name)
 
 	ck_assert_int_eq(cloak_session_get_i64(s, name, &v), CLOAK_OK);
 	return v;
-}
-
-struct id {
-	char text[33];
-};
-
-static struct id id_of(const cloak_session *s)
-{
-	struct id id;
-
-	memcpy(id.text, cloak_session_id(s), sizeof id.text);
-	return id;
 }
 
 static uint64_t events(enum cloak__event event)
@@ -85,8 +45,8 @@ static uint64_t events(enum cloak__event event)
 /* SEC-10, SEC-11 */
 START_TEST(timed_renewal_is_two_writes_and_the_old_id_leads_on)
 {
-	cloak_session *s = stored(), *l;
-	struct id old = id_of(s);
+	cloak_session *s = faulty_stored(1), *l;
+	struct faulty_id old = faulty_id_of(s);
 
 	ck_assert_int_eq(cloak_session_set_i64(s, "n", 2), CLOAK_OK);
 	faulty.puts = faulty.gets = 0;
@@ -98,7 +58,7 @@ START_TEST(timed_renewal_is_two_writes_and_the_old_id_leads_on)
 	ck_assert_int_eq(cloak_session_is_dirty(s), 0);
 	ck_assert_str_ne(cloak_session_id(s), old.text);
 	/* SEC-7: what is under the old name is opened by its id alone */
-	l = again(old.text);
+	l = faulty_again(old.text);
 	ck_assert_uint_eq(faulty.gets, 2);
 	ck_assert_str_eq(cloak_session_id(l), cloak_session_id(s));
 	ck_assert_int_eq(cloak_session_is_renewed(l), 1);
@@ -111,7 +71,7 @@ START_TEST(timed_renewal_is_two_writes_and_the_old_id_leads_on)
 	ck_assert_int_eq(number(s, "n"), 112);
 	cloak_session_free(l);
 	/* the new id needs no following, and is not told as new */
-	l = again(cloak_session_id(s));
+	l = faulty_again(cloak_session_id(s));
 	ck_assert_int_eq(cloak_session_is_renewed(l), 0);
 	cloak_session_free(l);
 	cloak_session_free(s);
@@ -121,15 +81,15 @@ END_TEST
 /* SEC-11, SEC-44 */
 START_TEST(after_the_grace_the_old_id_opens_nothing)
 {
-	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
-	struct id old = id_of(s);
+	cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s));
+	struct faulty_id old = faulty_id_of(s);
 
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	faulty_pass(GRACE_MS - 1);
-	ck_assert_int_eq(opens(old.text), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(old.text), CLOAK_OK);
 	ck_assert_uint_eq(events(CLOAK__EVENT_REPLAY_AFTER_GRACE), 0);
 	faulty_pass(1);
-	ck_assert_int_eq(opens(old.text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(old.text), CLOAK_NOT_FOUND);
 	ck_assert_uint_eq(events(CLOAK__EVENT_REPLAY_AFTER_GRACE), 1);
 	/* nor by a handle that was loaded before */
 	ck_assert_int_eq(cloak_session_set_i64(slow, "n", 9), CLOAK_OK);
@@ -137,12 +97,12 @@ START_TEST(after_the_grace_the_old_id_opens_nothing)
 	ck_assert_int_eq(cloak_session_is_renewed(slow), 0);
 	/* it is told so for ten minutes, and then it is an id like any other */
 	faulty_pass(600000 - GRACE_MS - 1);
-	ck_assert_int_eq(opens(old.text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(old.text), CLOAK_NOT_FOUND);
 	ck_assert_uint_eq(events(CLOAK__EVENT_REPLAY_AFTER_GRACE), 3);
 	faulty_pass(1);
-	ck_assert_int_eq(opens(old.text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(old.text), CLOAK_NOT_FOUND);
 	ck_assert_uint_eq(events(CLOAK__EVENT_REPLAY_AFTER_GRACE), 3);
-	ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_OK);
 	cloak_session_free(slow);
 	cloak_session_free(s);
 }
@@ -150,15 +110,15 @@ END_TEST
 
 START_TEST(no_grace_ends_the_old_id_at_once)
 {
-	cloak_session *s = stored();
-	struct id old = id_of(s);
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id old = faulty_id_of(s);
 
 	faulty.store->config->settings.renew_grace_ms = 0;
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
-	ck_assert_int_eq(opens(old.text), CLOAK_NOT_FOUND);
-	ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(old.text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_OK);
 	/* and nothing is too fresh */
-	old = id_of(s);
+	old = faulty_id_of(s);
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	ck_assert_str_ne(cloak_session_id(s), old.text);
 	cloak_session_free(s);
@@ -167,11 +127,11 @@ END_TEST
 
 START_TEST(fresh_id_is_kept_and_the_changes_are_saved)
 {
-	cloak_session *s = stored();
-	struct id first;
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id first;
 
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
-	first = id_of(s);
+	first = faulty_id_of(s);
 	faulty_pass(GRACE_MS / 4 - 1);
 	ck_assert_int_eq(cloak_session_set_i64(s, "n", 2), CLOAK_OK);
 	faulty.puts = 0;
@@ -182,7 +142,7 @@ START_TEST(fresh_id_is_kept_and_the_changes_are_saved)
 	/* privilege does not wait */
 	ck_assert_int_eq(cloak_session_renew(s, CLOAK_RENEW_PRIVILEGE, NULL), CLOAK_OK);
 	ck_assert_str_ne(cloak_session_id(s), first.text);
-	first = id_of(s);
+	first = faulty_id_of(s);
 	faulty_pass(GRACE_MS / 4);
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	ck_assert_str_ne(cloak_session_id(s), first.text);
@@ -192,27 +152,27 @@ END_TEST
 
 START_TEST(four_forwarders_are_followed_and_a_fifth_is_no_logout)
 {
-	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
-	struct id first = id_of(s);
+	cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s));
+	struct faulty_id first = faulty_id_of(s);
 
 	for (int i = 0; i < 4; i++) {
 		ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 		faulty_pass(i < 3 ? GRACE_MS / 4 : GRACE_MS / 4 - 1);
 	}
 	faulty.gets = 0;
-	ck_assert_int_eq(opens(first.text), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(first.text), CLOAK_OK);
 	ck_assert_uint_eq(faulty.gets, 5);
 	ck_assert_int_eq(cloak_session_set_i64(slow, "slow", 1), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(slow, 0, NULL), CLOAK_OK);
 	ck_assert_str_eq(cloak_session_id(slow), cloak_session_id(s));
 	cloak_session_free(slow);
-	slow = again(first.text);
+	slow = faulty_again(first.text);
 	ck_assert_int_eq(number(slow, "slow"), 1);
 	cloak_session_free(slow);
 	/* servers that do not agree about the grace time */
 	faulty.store->config->settings.renew_grace_ms = 1000;
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
-	ck_assert_int_eq(opens(first.text), CLOAK_E_UNAVAILABLE);
+	ck_assert_int_eq(faulty_opens(first.text), CLOAK_E_UNAVAILABLE);
 	cloak_session_free(s);
 }
 END_TEST
@@ -221,13 +181,13 @@ END_TEST
 START_TEST(no_grace_time_has_room_for_a_fifth_forwarder)
 {
 	for (int grace_ms = 1; grace_ms <= 9; grace_ms++) {
-		cloak_session *s = stored();
-		struct id first = id_of(s);
+		cloak_session *s = faulty_stored(1);
+		struct faulty_id first = faulty_id_of(s);
 
 		faulty.store->config->settings.renew_grace_ms = grace_ms;
 		for (int i = 0; i < 8 * grace_ms; i++) {
 			ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
-			ck_assert_int_ne(opens(first.text), CLOAK_E_UNAVAILABLE);
+			ck_assert_int_ne(faulty_opens(first.text), CLOAK_E_UNAVAILABLE);
 			if (i % 8 == 7)
 				faulty_pass(1);
 		}
@@ -240,16 +200,16 @@ END_TEST
  * clock to be ahead of what it is. */
 START_TEST(no_grace_time_is_none_whatever_the_clocks)
 {
-	cloak_session *s = stored();
-	struct id old = id_of(s);
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id old = faulty_id_of(s);
 
 	faulty.store->config->settings.renew_grace_ms = 0;
 	faulty.wall_ms -= 5;
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_is_renewed(s), 1);
-	ck_assert_int_eq(opens(old.text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(old.text), CLOAK_NOT_FOUND);
 	/* nor is an id too fresh that was made, as it seems, a moment from now */
-	old = id_of(s);
+	old = faulty_id_of(s);
 	faulty.wall_ms -= 5;
 	ck_assert_int_eq(cloak_session_reload(s, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
@@ -260,7 +220,7 @@ END_TEST
 
 START_TEST(save_follows_a_forwarder_and_merges_there)
 {
-	cloak_session *s = stored(), *slow = again(cloak_session_id(s)), *l;
+	cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s)), *l;
 
 	ck_assert_int_eq(cloak_session_set_i64(s, "renewer", 1), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
@@ -272,7 +232,7 @@ START_TEST(save_follows_a_forwarder_and_merges_there)
 	ck_assert_str_eq(cloak_session_id(slow), cloak_session_id(s));
 	ck_assert_int_eq(cloak_session_is_renewed(slow), 1);
 	ck_assert_int_eq(number(slow, "renewer"), 1);
-	l = again(cloak_session_id(s));
+	l = faulty_again(cloak_session_id(s));
 	ck_assert_int_eq(number(l, "n"), 6);
 	cloak_session_free(l);
 	/* from here on it is as any other handle */
@@ -296,9 +256,9 @@ static void other_renews(void)
 START_TEST(unanswered_save_finds_its_mark_behind_a_forwarder)
 {
 	for (int applied = 0; applied < 2; applied++) {
-		cloak_session *s = stored(), *l;
+		cloak_session *s = faulty_stored(1), *l;
 
-		renewer = again(cloak_session_id(s));
+		renewer = faulty_again(cloak_session_id(s));
 		ck_assert_int_eq(cloak_session_add_i64(renewer, "n", 10, NULL), CLOAK_OK);
 		ck_assert_int_eq(cloak_session_add_i64(s, "n", 1, NULL), CLOAK_OK);
 		FAULTS(applied ? FAULTY_LOSE_ANSWER : FAULTY_LOSE_SENT);
@@ -307,7 +267,7 @@ START_TEST(unanswered_save_finds_its_mark_behind_a_forwarder)
 		ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 		ck_assert_str_eq(cloak_session_id(s), cloak_session_id(renewer));
 		faulty_run_all_late();
-		l = again(cloak_session_id(s));
+		l = faulty_again(cloak_session_id(s));
 		ck_assert_int_eq(number(l, "n"), 12);
 		cloak_session_free(l);
 		/* the handle goes on from there */
@@ -323,7 +283,7 @@ END_TEST
 
 START_TEST(strict_save_answers_a_forwarder_with_conflict)
 {
-	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
+	cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s));
 
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_set_i64(slow, "n", 5), CLOAK_OK);
@@ -342,8 +302,8 @@ END_TEST
 
 START_TEST(lost_renewal_saves_at_the_winner_and_takes_its_own_away)
 {
-	cloak_session *a = stored(), *b = again(cloak_session_id(a)), *l;
-	struct id old = id_of(a);
+	cloak_session *a = faulty_stored(1), *b = faulty_again(cloak_session_id(a)), *l;
+	struct faulty_id old = faulty_id_of(a);
 
 	ck_assert_int_eq(cloak_session_add_i64(a, "n", 1, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_add_i64(b, "n", 10, NULL), CLOAK_OK);
@@ -353,13 +313,13 @@ START_TEST(lost_renewal_saves_at_the_winner_and_takes_its_own_away)
 	ck_assert_uint_eq(faulty.ends, 1);
 	ck_assert_str_eq(cloak_session_id(b), cloak_session_id(a));
 	ck_assert_int_eq(cloak_session_is_renewed(b), 1);
-	l = again(old.text);
+	l = faulty_again(old.text);
 	ck_assert_int_eq(number(l, "n"), 12);
 	cloak_session_free(l);
 	cloak_session_free(b);
 	/* with nothing to save it writes nothing at the winner's */
 	faulty_pass(GRACE_MS / 2);
-	b = again(cloak_session_id(a));
+	b = faulty_again(cloak_session_id(a));
 	ck_assert_int_eq(cloak_session_renew(a, 0, NULL), CLOAK_OK);
 	faulty.puts = 0;
 	ck_assert_int_eq(cloak_session_renew(b, 0, NULL), CLOAK_OK);
@@ -373,8 +333,8 @@ END_TEST
 
 START_TEST(renewal_merges_what_others_saved)
 {
-	cloak_session *a = stored(), *b = again(cloak_session_id(a)), *l;
-	struct id old = id_of(a);
+	cloak_session *a = faulty_stored(1), *b = faulty_again(cloak_session_id(a)), *l;
+	struct faulty_id old = faulty_id_of(a);
 
 	ck_assert_int_eq(cloak_session_add_i64(b, "n", 10, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(b, 0, NULL), CLOAK_OK);
@@ -383,15 +343,15 @@ START_TEST(renewal_merges_what_others_saved)
 	ck_assert_int_eq(cloak_session_renew(a, 0, NULL), CLOAK_OK);
 	ck_assert_uint_eq(faulty.puts, 4);
 	ck_assert_int_eq(number(a, "n"), 111);
-	l = again(old.text);
+	l = faulty_again(old.text);
 	ck_assert_int_eq(number(l, "n"), 111);
 	cloak_session_free(l);
 	/* what cannot be merged is a conflict, and nothing has changed */
 	faulty_pass(GRACE_MS);
-	l = again(cloak_session_id(a));
+	l = faulty_again(cloak_session_id(a));
 	ck_assert_int_eq(cloak_session_set_text(l, "n", "x"), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(l, 0, NULL), CLOAK_OK);
-	old = id_of(a);
+	old = faulty_id_of(a);
 	ck_assert_int_eq(cloak_session_add_i64(a, "n", 1, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_renew(a, 0, NULL), CLOAK_CONFLICT);
 	ck_assert_str_eq(cloak_session_id(a), old.text);
@@ -425,12 +385,12 @@ static void first_saves(void)
  * its own, not those of what it merged with. */
 START_TEST(renewal_that_merged_lost_and_failed_leaves_the_handle_as_it_was)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 	uint8_t marks[CLOAK__MARKS_MAX * CLOAK__MARK_BYTES], count = s->record.mark_count;
 
 	memcpy(marks, s->record.marks, sizeof marks);
-	first_other = again(cloak_session_id(s));
-	second_other = again(cloak_session_id(s));
+	first_other = faulty_again(cloak_session_id(s));
+	second_other = faulty_again(cloak_session_id(s));
 	ck_assert_int_eq(cloak_session_add_i64(s, "n", 1, NULL), CLOAK_OK);
 	faulty.meanwhile = first_saves;
 	faulty.meanwhile_at = 1;
@@ -453,8 +413,8 @@ END_TEST
 
 START_TEST(load_many_follows_too)
 {
-	cloak_session *a = stored(), *b = stored(), *got[2];
-	struct id old_a = id_of(a), id_b = id_of(b);
+	cloak_session *a = faulty_stored(1), *b = faulty_stored(1), *got[2];
+	struct faulty_id old_a = faulty_id_of(a), id_b = faulty_id_of(b);
 	const char *ids[2] = {old_a.text, id_b.text};
 	cloak_status statuses[2];
 
@@ -474,8 +434,8 @@ END_TEST
 
 START_TEST(save_renews_an_id_that_is_old_enough)
 {
-	cloak_session *s = stored(), *many;
-	struct id old = id_of(s);
+	cloak_session *s = faulty_stored(1), *many;
+	struct faulty_id old = faulty_id_of(s);
 	cloak_status st;
 
 	faulty.store->config->settings.renewal_ms = 600000;
@@ -492,7 +452,7 @@ START_TEST(save_renews_an_id_that_is_old_enough)
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 	ck_assert_str_ne(cloak_session_id(s), old.text);
 	ck_assert_int_eq(cloak_session_is_renewed(s), 1);
-	old = id_of(s);
+	old = faulty_id_of(s);
 	faulty_pass(300000);
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 	ck_assert_str_eq(cloak_session_id(s), old.text);
@@ -506,7 +466,7 @@ END_TEST
 /* SEC-14 */
 START_TEST(absolute_timeout_survives_renewal)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 	int64_t end = cloak_session_created_ms(s) + 86400000;
 
 	for (int i = 0; i < 96; i++) {
@@ -515,9 +475,9 @@ START_TEST(absolute_timeout_survives_renewal)
 				 CLOAK_OK);
 		ck_assert_int_le(cloak_session_expires_ms(s), end);
 	}
-	ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_OK);
 	faulty_pass(1);
-	ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
 	ck_assert_int_eq(cloak_session_renew(s, CLOAK_RENEW_PRIVILEGE, NULL), CLOAK_NOT_FOUND);
 	cloak_session_free(s);
 }
@@ -528,8 +488,8 @@ END_TEST
 /* SEC-10, SEC-11 */
 START_TEST(renewal_for_privilege_leaves_nothing_under_the_old_id)
 {
-	cloak_session *s = stored(), *slow = again(cloak_session_id(s)), *l;
-	struct id old = id_of(s);
+	cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s)), *l;
+	struct faulty_id old = faulty_id_of(s);
 
 	faulty.puts = 0;
 	ck_assert_int_eq(cloak_session_renew(s, CLOAK_RENEW_PRIVILEGE, NULL), CLOAK_OK);
@@ -547,8 +507,8 @@ START_TEST(renewal_for_privilege_leaves_nothing_under_the_old_id)
 	FAULTS(FAULTY_LOSE_ANSWER);
 	ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_RENEWED);
 	ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_RENEWED);
-	ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_OK);
-	ck_assert_int_eq(opens(old.text), CLOAK_RENEWED);
+	ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(old.text), CLOAK_RENEWED);
 	cloak_session_free(slow);
 	cloak_session_free(s);
 }
@@ -556,20 +516,20 @@ END_TEST
 
 START_TEST(renewal_for_privilege_overtakes_a_timed_one)
 {
-	cloak_session *a = stored(), *b = again(cloak_session_id(a));
-	struct id old = id_of(a), timed;
+	cloak_session *a = faulty_stored(1), *b = faulty_again(cloak_session_id(a));
+	struct faulty_id old = faulty_id_of(a), timed;
 
 	ck_assert_int_eq(cloak_session_add_i64(a, "n", 1, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_renew(a, 0, NULL), CLOAK_OK);
-	timed = id_of(a);
+	timed = faulty_id_of(a);
 	ck_assert_int_eq(cloak_session_add_i64(b, "n", 10, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_authenticate(b, NULL), CLOAK_OK);
 	ck_assert_str_ne(cloak_session_id(b), timed.text);
 	ck_assert_int_eq(number(b, "n"), 12);
 	ck_assert_int_eq(cloak_session_authenticated(b, 0), 1);
-	ck_assert_int_eq(opens(old.text), CLOAK_RENEWED);
-	ck_assert_int_eq(opens(timed.text), CLOAK_RENEWED);
-	ck_assert_int_eq(opens(cloak_session_id(b)), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(old.text), CLOAK_RENEWED);
+	ck_assert_int_eq(faulty_opens(timed.text), CLOAK_RENEWED);
+	ck_assert_int_eq(faulty_opens(cloak_session_id(b)), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(a, 0, NULL), CLOAK_OK); /* nothing to save */
 	ck_assert_int_eq(cloak_session_set_i64(a, "n", 0), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(a, 0, NULL), CLOAK_RENEWED);
@@ -581,7 +541,7 @@ END_TEST
 /* SEC-17 */
 START_TEST(time_of_authentication_is_kept_and_can_be_asked)
 {
-	cloak_session *s = stored(), *l;
+	cloak_session *s = faulty_stored(1), *l;
 
 	ck_assert_int_eq(cloak_session_authenticated(s, INT64_MAX), 0);
 	ck_assert_int_eq(cloak_session_authenticate(s, NULL), CLOAK_OK);
@@ -595,7 +555,7 @@ START_TEST(time_of_authentication_is_kept_and_can_be_asked)
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_renew(s, CLOAK_RENEW_PRIVILEGE, NULL), CLOAK_OK);
-	l = again(cloak_session_id(s));
+	l = faulty_again(cloak_session_id(s));
 	ck_assert_int_eq(cloak_session_authenticated(l, 299999), 0);
 	ck_assert_int_eq(cloak_session_authenticated(l, 300000), 1);
 	/* asked again, it is new */
@@ -609,10 +569,10 @@ END_TEST
 START_TEST(authenticating_a_new_session_stores_it)
 {
 	cloak_session *s, *l;
-	struct id id;
+	struct faulty_id id;
 
 	ck_assert_int_eq(cloak_session_create(faulty.store, &s, NULL), CLOAK_OK);
-	id = id_of(s);
+	id = faulty_id_of(s);
 	/* one that stays empty is not stored by a renewal either */
 	ck_assert_int_eq(cloak_session_renew(s, CLOAK_RENEW_PRIVILEGE, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_is_new(s), 1);
@@ -623,7 +583,7 @@ START_TEST(authenticating_a_new_session_stores_it)
 	ck_assert_int_eq(cloak_session_is_new(s), 0);
 	ck_assert_int_eq(cloak_session_is_renewed(s), 0);
 	ck_assert_str_eq(cloak_session_id(s), id.text);
-	l = again(id.text);
+	l = faulty_again(id.text);
 	ck_assert_int_eq(cloak_session_authenticated(l, 0), 1);
 	cloak_session_free(l);
 	cloak_session_free(s);
@@ -636,19 +596,19 @@ END_TEST
 START_TEST(destroy_by_an_old_handle_ends_what_it_was_renewed_to)
 {
 	for (int late = 0; late < 2; late++) {
-		cloak_session *s = stored(), *slow = again(cloak_session_id(s));
-		struct id first = id_of(s), second;
+		cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s));
+		struct faulty_id first = faulty_id_of(s), second;
 
 		ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
-		second = id_of(s);
+		second = faulty_id_of(s);
 		faulty_pass(GRACE_MS / 2);
 		ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 		if (late)
 			faulty_pass(2 * GRACE_MS);
 		ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_OK);
-		ck_assert_int_eq(opens(first.text), CLOAK_NOT_FOUND);
-		ck_assert_int_eq(opens(second.text), CLOAK_NOT_FOUND);
-		ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
+		ck_assert_int_eq(faulty_opens(first.text), CLOAK_NOT_FOUND);
+		ck_assert_int_eq(faulty_opens(second.text), CLOAK_NOT_FOUND);
+		ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
 		ck_assert_int_eq(cloak_session_set_i64(s, "n", 5), CLOAK_OK);
 		ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_NOT_FOUND);
 		ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_NOT_FOUND);
@@ -663,7 +623,7 @@ END_TEST
 START_TEST(destroy_by_a_handle_that_has_lost_the_trace_says_so)
 {
 	for (int kind = 0; kind < 4; kind++) {
-		cloak_session *s = stored(), *slow = again(cloak_session_id(s));
+		cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s));
 
 		ck_assert_int_eq(
 			cloak_session_renew(s, kind == 1 ? CLOAK_RENEW_PRIVILEGE : 0, NULL),
@@ -675,13 +635,13 @@ START_TEST(destroy_by_a_handle_that_has_lost_the_trace_says_so)
 		if (kind == 3) /* the repetition meets a tombstone, which is its own */
 			FAULTS(FAULTY_LOSE_ANSWER);
 		ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_NOT_FOUND);
-		ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_OK);
+		ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_OK);
 		/* nor is it ended by saying it twice */
 		ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_NOT_FOUND);
 		ck_assert_int_eq(cloak_session_set_i64(slow, "n", 7), CLOAK_OK);
 		ck_assert_int_eq(cloak_session_save(slow, 0, NULL), CLOAK_NOT_FOUND);
 		ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_OK);
-		ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
+		ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
 		cloak_session_free(slow);
 		cloak_session_free(s);
 	}
@@ -690,17 +650,17 @@ END_TEST
 
 START_TEST(destroy_within_ten_minutes_knows_that_all_has_ended)
 {
-	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
+	cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s));
 
 	/* the last moment at which the way is there */
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	faulty_pass(600000 - 1);
 	ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_OK);
-	ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_NOT_FOUND);
 	cloak_session_free(slow);
 	cloak_session_free(s);
 	/* expired, and not so long ago that it was seen */
-	s = stored();
+	s = faulty_stored(1);
 	ck_assert_int_eq(cloak_session_set_idle(s, 1000), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 	faulty_pass(600000 - 1);
@@ -715,8 +675,8 @@ START_TEST(destroy_within_ten_minutes_knows_that_all_has_ended)
 	ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_OK);
 	cloak_session_free(s);
 	/* ended by another, however long ago it was seen */
-	s = stored();
-	slow = again(cloak_session_id(s));
+	s = faulty_stored(1);
+	slow = faulty_again(cloak_session_id(s));
 	ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_OK);
 	faulty_pass(1200000);
 	ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_OK);
@@ -728,12 +688,12 @@ END_TEST
 
 START_TEST(destroy_follows_a_forwarder_to_a_marker_and_says_so)
 {
-	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
+	cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s));
 
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_authenticate(s, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_destroy(slow, NULL), CLOAK_RENEWED);
-	ck_assert_int_eq(opens(cloak_session_id(s)), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(cloak_session_id(s)), CLOAK_OK);
 	cloak_session_free(slow);
 	cloak_session_free(s);
 }
@@ -759,7 +719,7 @@ START_TEST(destroy_notices_a_circle_of_planted_tombstones)
 {
 	for (unsigned tail = 0; tail < 4; tail++) {
 		for (unsigned round = 1; round < 6; round++) {
-			cloak_session *s = stored();
+			cloak_session *s = faulty_stored(1);
 			uint8_t names[12][CLOAK__NAME_BYTES];
 			char text[CLOAK__NAME_CHARS + 1];
 			unsigned n = 1 + tail + round;
@@ -790,8 +750,8 @@ END_TEST
 START_TEST(unknown_renewal_is_asked_for_and_found)
 {
 	for (uint32_t flags = 0; flags <= CLOAK_RENEW_PRIVILEGE; flags++) {
-		cloak_session *s = stored();
-		struct id old = id_of(s);
+		cloak_session *s = faulty_stored(1);
+		struct faulty_id old = faulty_id_of(s);
 
 		ck_assert_int_eq(cloak_session_add_i64(s, "n", 1, NULL), CLOAK_OK);
 		FAULTS(FAULTY_PASS, FAULTY_LOSE_ANSWER, FAULTY_LOSE_SENT, FAULTY_LOSE_SENT);
@@ -813,8 +773,8 @@ END_TEST
 
 START_TEST(renewal_on_an_unknown_handle_asks_first_and_goes_on)
 {
-	cloak_session *s = stored();
-	struct id old = id_of(s), first;
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id old = faulty_id_of(s), first;
 
 	ck_assert_int_eq(cloak_session_add_i64(s, "n", 1, NULL), CLOAK_OK);
 	FAULTS(FAULTY_LOSE_ANSWER, FAULTY_LOSE_SENT, FAULTY_LOSE_SENT);
@@ -822,12 +782,12 @@ START_TEST(renewal_on_an_unknown_handle_asks_first_and_goes_on)
 	ck_assert_int_eq(cloak_session_authenticate(s, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_authenticated(s, 0), 1);
 	ck_assert_str_ne(cloak_session_id(s), old.text);
-	ck_assert_int_eq(opens(old.text), CLOAK_RENEWED);
-	first = id_of(s);
+	ck_assert_int_eq(faulty_opens(old.text), CLOAK_RENEWED);
+	first = faulty_id_of(s);
 	FAULTS(FAULTY_PASS, FAULTY_LOSE_ANSWER, FAULTY_LOSE_SENT, FAULTY_LOSE_SENT);
 	ck_assert_int_eq(cloak_session_authenticate(s, NULL), CLOAK_E_UNKNOWN);
 	ck_assert_int_eq(cloak_session_authenticate(s, NULL), CLOAK_OK);
-	ck_assert_int_eq(opens(first.text), CLOAK_RENEWED);
+	ck_assert_int_eq(faulty_opens(first.text), CLOAK_RENEWED);
 	ck_assert_int_eq(cloak_session_reload(s, NULL), CLOAK_OK);
 	ck_assert_int_eq(number(s, "n"), 2);
 	cloak_session_free(s);
@@ -836,7 +796,7 @@ END_TEST
 
 START_TEST(unknown_renewal_is_reloaded_through_its_own_forwarder)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 
 	ck_assert_int_eq(cloak_session_add_i64(s, "n", 1, NULL), CLOAK_OK);
 	FAULTS(FAULTY_PASS, FAULTY_LOSE_ANSWER, FAULTY_LOSE_SENT, FAULTY_LOSE_SENT);
@@ -853,16 +813,16 @@ END_TEST
 START_TEST(destroy_after_an_unknown_renewal_ends_both)
 {
 	for (uint32_t flags = 0; flags <= CLOAK_RENEW_PRIVILEGE; flags++) {
-		cloak_session *s = stored();
-		struct id old = id_of(s), new;
+		cloak_session *s = faulty_stored(1);
+		struct faulty_id old = faulty_id_of(s), new;
 
 		FAULTS(FAULTY_PASS, FAULTY_LOSE_ANSWER, FAULTY_LOSE_SENT, FAULTY_LOSE_SENT);
 		ck_assert_int_eq(cloak_session_renew(s, flags, NULL), CLOAK_E_UNKNOWN);
 		cloak__id_text(s->pending_id, new.text);
-		ck_assert_int_eq(opens(new.text), CLOAK_OK);
+		ck_assert_int_eq(faulty_opens(new.text), CLOAK_OK);
 		ck_assert_int_eq(cloak_session_destroy(s, NULL), flags ? CLOAK_RENEWED : CLOAK_OK);
-		ck_assert_int_eq(opens(new.text), CLOAK_NOT_FOUND);
-		ck_assert_int_ne(opens(old.text), CLOAK_OK);
+		ck_assert_int_eq(faulty_opens(new.text), CLOAK_NOT_FOUND);
+		ck_assert_int_ne(faulty_opens(old.text), CLOAK_OK);
 		cloak_session_free(s);
 	}
 }
@@ -871,11 +831,11 @@ END_TEST
 START_TEST(first_save_that_can_come_no_more_is_known_as_not_applied)
 {
 	cloak_session *s;
-	struct id id;
+	struct faulty_id id;
 
 	ck_assert_int_eq(cloak_session_create(faulty.store, &s, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_set_i64(s, "n", 1), CLOAK_OK);
-	id = id_of(s);
+	id = faulty_id_of(s);
 	FAULTS(FAULTY_LOSE_SENT, FAULTY_LOSE_SENT, FAULTY_LOSE_SENT);
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_E_UNKNOWN);
 	faulty_pass(2000);
@@ -885,9 +845,9 @@ START_TEST(first_save_that_can_come_no_more_is_known_as_not_applied)
 	ck_assert_int_eq(cloak_session_is_new(s), 1);
 	ck_assert_int_eq(cloak_session_created_ms(s), 0);
 	faulty_run_all_late();
-	ck_assert_int_eq(opens(id.text), CLOAK_NOT_FOUND);
+	ck_assert_int_eq(faulty_opens(id.text), CLOAK_NOT_FOUND);
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
-	ck_assert_int_eq(opens(id.text), CLOAK_OK);
+	ck_assert_int_eq(faulty_opens(id.text), CLOAK_OK);
 	/* one that did come is found, however late one asks */
 	cloak_session_free(s);
 	ck_assert_int_eq(cloak_session_create(faulty.store, &s, NULL), CLOAK_OK);
@@ -906,8 +866,8 @@ START_TEST(renewal_waits_for_replicas_and_says_when_they_do_not_have_it)
 {
 	for (int which = 0; which < 2; which++) {
 		uint32_t flags = which == 0 ? CLOAK_RENEW_PRIVILEGE : 0;
-		cloak_session *s = stored();
-		struct id old = id_of(s);
+		cloak_session *s = faulty_stored(1);
+		struct faulty_id old = faulty_id_of(s);
 
 		faulty.store->config->settings.replicas = 1;
 		faulty.to_confirm = faulty.puts = 0;
@@ -918,7 +878,7 @@ START_TEST(renewal_waits_for_replicas_and_says_when_they_do_not_have_it)
 		ck_assert_int_eq(cloak_session_renew(s, flags, NULL), CLOAK_UNCONFIRMED);
 		ck_assert_uint_eq(faulty.to_confirm, 2);
 		ck_assert_int_eq(cloak_session_is_renewed(s), 1);
-		ck_assert_int_eq(opens(old.text), which == 0 ? CLOAK_RENEWED : CLOAK_OK);
+		ck_assert_int_eq(faulty_opens(old.text), which == 0 ? CLOAK_RENEWED : CLOAK_OK);
 		/* calling again asks again, though nothing has changed */
 		faulty.puts = 0;
 		ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
@@ -934,8 +894,8 @@ END_TEST
 START_TEST(timed_renewal_keeps_the_id_when_replicas_do_not_have_the_new_one)
 {
 	for (int dirty = 0; dirty < 2; dirty++) {
-		cloak_session *s = stored(), *l;
-		struct id old = id_of(s);
+		cloak_session *s = faulty_stored(1), *l;
+		struct faulty_id old = faulty_id_of(s);
 
 		faulty.store->config->settings.replicas = 1;
 		if (dirty)
@@ -948,7 +908,7 @@ START_TEST(timed_renewal_keeps_the_id_when_replicas_do_not_have_the_new_one)
 		ck_assert_int_eq(cloak_session_is_renewed(s), 0);
 		ck_assert_int_eq(cloak_session_is_dirty(s), 0);
 		ck_assert_str_eq(cloak_session_id(s), old.text);
-		l = again(old.text);
+		l = faulty_again(old.text);
 		ck_assert_int_eq(number(l, "n"), 1 + dirty);
 		cloak_session_free(l);
 		/* and when they are there again it is renewed */
@@ -962,7 +922,7 @@ END_TEST
 
 START_TEST(merged_saves_wait_for_replicas_too)
 {
-	cloak_session *s = stored(), *slow = again(cloak_session_id(s));
+	cloak_session *s = faulty_stored(1), *slow = faulty_again(cloak_session_id(s));
 
 	faulty.store->config->settings.replicas = 1;
 	ck_assert_int_eq(cloak_session_set_i64(s, "n", 2), CLOAK_OK);
@@ -991,10 +951,10 @@ START_TEST(own_idle_time_stays_with_the_session)
 	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_expires_ms(s), faulty.wall_ms + 3600000);
 	faulty_pass(3599999);
-	l = again(cloak_session_id(s));
+	l = faulty_again(cloak_session_id(s));
 	ck_assert_int_eq(cloak_session_expires_ms(l), faulty.wall_ms + 3600000);
 	/* through a merge: set here, something else there */
-	other = again(cloak_session_id(s));
+	other = faulty_again(cloak_session_id(s));
 	ck_assert_int_eq(cloak_session_set_i64(other, "other", 1), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_save(other, 0, NULL), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_set_idle(l, 7200000), CLOAK_OK);
@@ -1030,7 +990,7 @@ END_TEST
 
 START_TEST(wrong_arguments_are_refused)
 {
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(1);
 	cloak_error err = {0};
 
 	ck_assert_int_eq(cloak_session_renew(NULL, 0, NULL), CLOAK_E_INVALID);
@@ -1047,13 +1007,13 @@ END_TEST
 
 START_TEST(out_of_memory_anywhere_loses_nothing)
 {
-	cloak_session *s = stored(), *l = NULL;
-	struct id old = id_of(s);
+	cloak_session *s = faulty_stored(1), *l = NULL;
+	struct faulty_id old = faulty_id_of(s);
 
 	for (long n = 0;; n++) {
 		cloak_status st;
 
-		l = again(old.text);
+		l = faulty_again(old.text);
 		ck_assert_int_eq(cloak_session_add_i64(l, "n", 1, NULL), CLOAK_OK);
 		/* others saved since, so that everything there is takes part */
 		ck_assert_int_eq(cloak_session_add_i64(s, "other", 1, NULL), CLOAK_OK);
@@ -1069,7 +1029,7 @@ START_TEST(out_of_memory_anywhere_loses_nothing)
 		ck_assert(st == CLOAK_E_NOMEM || st == CLOAK_E_UNKNOWN || st == CLOAK_OK);
 		if (st == CLOAK_OK)
 			break;
-		ck_assert_int_eq(opens(old.text), CLOAK_OK);
+		ck_assert_int_eq(faulty_opens(old.text), CLOAK_OK);
 		ck_assert_str_eq(cloak_session_id(l), old.text);
 		ck_assert_int_eq(cloak_session_is_dirty(l), 1);
 		cloak_session_free(l);

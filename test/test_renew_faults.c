@@ -45,28 +45,9 @@ static char what[160]; /* the combination, for whoever reads a failure */
 
 #define CHECK(condition) ck_assert_msg((condition), "%s: %s", what, #condition)
 
-static cloak_session *stored(void)
-{
-	cloak_session *s;
-
-	ck_assert_int_eq(cloak_session_create(faulty.store, &s, NULL), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_set_i64(s, "n", 0), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
-	return s;
-}
-
 static cloak_status load(const char *id, cloak_session **out)
 {
 	return cloak_session_load(faulty.store, id, 32, 0, out, NULL);
-}
-
-static cloak_status opens(const char *id)
-{
-	cloak_session *s;
-	cloak_status st = load(id, &s);
-
-	cloak_session_free(s);
-	return st;
 }
 
 static void acts(void)
@@ -181,16 +162,16 @@ static void check(cloak_session *s, enum kind kind, cloak_status st)
 	if (st != CLOAK_OK)
 		CHECK(!moved || st == CLOAK_E_UNKNOWN);
 	if (st == CLOAK_OK && kind == PRIVILEGE) {
-		CHECK(opens(w.old) == CLOAK_RENEWED);
+		CHECK(faulty_opens(w.old) == CLOAK_RENEWED);
 		CHECK(cloak_session_authenticated(s, 0));
 		CHECK(count == 1 + (w.act && strcmp(w.others, cloak_session_id(s)) == 0));
 	}
 	if (w.act == LOGS_OUT && w.did == CLOAK_OK)
 		CHECK(count == 0);
 	else if (w.act == LOGS_IN && w.did == CLOAK_OK)
-		CHECK(opens(w.others) == CLOAK_OK || (kind == PRIVILEGE && st == CLOAK_OK));
+		CHECK(faulty_opens(w.others) == CLOAK_OK || (kind == PRIVILEGE && st == CLOAK_OK));
 	else if (kind == TIMED)
-		CHECK(opens(w.old) == CLOAK_OK);
+		CHECK(faulty_opens(w.old) == CLOAK_OK);
 	if (count > 0)
 		check_number(n, st);
 }
@@ -204,7 +185,8 @@ static void once_more(cloak_session *s, enum kind kind, cloak_status st)
 	if (w.act == LOGS_OUT && w.did == CLOAK_OK) {
 		again = renew(s, kind);
 		CHECK(again != CLOAK_OK);
-		CHECK(opens(w.old) != CLOAK_OK && opens(cloak_session_id(s)) != CLOAK_OK);
+		CHECK(faulty_opens(w.old) != CLOAK_OK &&
+		      faulty_opens(cloak_session_id(s)) != CLOAK_OK);
 		return;
 	}
 	if (st >= 0)
@@ -236,7 +218,7 @@ static struct fields fields_of(const cloak_session *s)
 static void play(enum kind kind, enum act act, unsigned at, unsigned code)
 {
 	enum faulty_fault faults[FAULTS_LEN];
-	cloak_session *s = stored();
+	cloak_session *s = faulty_stored(0);
 	cloak_status st;
 	struct fields before, after;
 	uint8_t under;
@@ -272,7 +254,8 @@ static void play(enum kind kind, enum act act, unsigned at, unsigned code)
 	once_more(s, kind, st);
 	faulty_run_all_late();
 	if (w.act == LOGS_OUT && w.did == CLOAK_OK)
-		CHECK(opens(w.old) != CLOAK_OK && opens(cloak_session_id(s)) != CLOAK_OK);
+		CHECK(faulty_opens(w.old) != CLOAK_OK &&
+		      faulty_opens(cloak_session_id(s)) != CLOAK_OK);
 	faulty_forget_late();
 	cloak_session_free(w.other);
 	cloak_session_free(s);

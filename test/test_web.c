@@ -34,33 +34,11 @@ static void open_with(const char *name, const char *value)
 
 /* ---- short forms ---- */
 
-static cloak_session *stored(void)
-{
-	cloak_session *s;
-
-	ck_assert_int_eq(cloak_session_create(faulty.store, &s, NULL), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_set_i64(s, "n", 1), CLOAK_OK);
-	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
-	return s;
-}
-
-struct id {
-	char text[33];
-};
-
-static struct id id_of(const cloak_session *s)
-{
-	struct id id;
-
-	memcpy(id.text, cloak_session_id(s), sizeof id.text);
-	return id;
-}
-
 /* The id of a session stored once, whose handle is gone. */
-static struct id stored_id(void)
+static struct faulty_id stored_id(void)
 {
-	cloak_session *s = stored();
-	struct id id = id_of(s);
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id id = faulty_id_of(s);
 
 	cloak_session_free(s);
 	return id;
@@ -185,7 +163,7 @@ END_TEST
 
 START_TEST(known_session_needs_no_header)
 {
-	struct id id = stored_id();
+	struct faulty_id id = stored_id();
 	cloak_web *web = begin(id.text);
 
 	ck_assert_int_eq(n_of(web), 1);
@@ -209,8 +187,8 @@ END_TEST
 
 START_TEST(renewed_in_time_sets_the_new_id)
 {
-	cloak_session *s = stored();
-	struct id old = id_of(s);
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id old = faulty_id_of(s);
 	cloak_web *web;
 
 	ck_assert_int_eq(cloak_session_renew(s, 0, NULL), CLOAK_OK);
@@ -227,12 +205,12 @@ END_TEST
 /* SEC-5: the id that came is never adopted. */
 START_TEST(id_that_opens_nothing_is_left_alone_until_something_is_stored)
 {
-	cloak_session *s = stored();
-	struct id ids[2];
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id ids[2];
 
 	memset(ids[0].text, 'A', 32);
 	ids[0].text[32] = '\0';
-	ids[1] = id_of(s);
+	ids[1] = faulty_id_of(s);
 	ck_assert_int_eq(cloak_session_destroy(s, NULL), CLOAK_OK);
 	for (int i = 0; i < 2; i++) {
 		cloak_web *web = begin(ids[i].text);
@@ -252,7 +230,7 @@ END_TEST
 /* SEC-42 */
 START_TEST(two_different_ids_are_no_session)
 {
-	struct id a = stored_id(), b = stored_id();
+	struct faulty_id a = stored_id(), b = stored_id();
 	char header[200];
 	cloak_web *web;
 
@@ -300,8 +278,8 @@ static void damage(const cloak_session *s, size_t at)
 /* SEC-23, SEC-44 */
 START_TEST(damaged_record_is_no_session_and_is_told)
 {
-	cloak_session *s = stored();
-	struct id id = id_of(s);
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id id = faulty_id_of(s);
 	cloak_web *web;
 
 	damage(s, CLOAK__TAG_BYTES - 1);
@@ -322,8 +300,8 @@ END_TEST
 /* SEC-26, SEC-34: a key that is missing here logs nobody out. */
 START_TEST(unknown_key_is_a_failure)
 {
-	cloak_session *s = stored();
-	struct id id = id_of(s);
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id id = faulty_id_of(s);
 	char header[100];
 	cloak_web *web = (cloak_web *)&err;
 
@@ -372,7 +350,7 @@ START_TEST(outage_is_its_own_status_and_never_a_new_cookie)
 	static const cloak_status all[] = {CLOAK_E_UNAVAILABLE, CLOAK_E_TIMEOUT, CLOAK_E_IO,
 					   CLOAK_E_AUTH,        CLOAK_E_SERVER,  CLOAK_E_PROTOCOL,
 					   CLOAK_E_TOO_LARGE,   CLOAK_E_CONFIG};
-	struct id id = stored_id();
+	struct faulty_id id = stored_id();
 	char header[100];
 
 	snprintf(header, sizeof header, NAME "=%s", id.text);
@@ -435,7 +413,7 @@ END_TEST
 
 START_TEST(id_of_a_log_in_is_not_lost_with_a_save_after_it)
 {
-	struct id id = stored_id();
+	struct faulty_id id = stored_id();
 	cloak_web *web = begin(id.text);
 
 	ck_assert_int_eq(cloak_session_authenticate(cloak_web_session(web), NULL), CLOAK_OK);
@@ -453,7 +431,7 @@ END_TEST
 /* SEC-11 */
 START_TEST(log_in_sets_the_new_id_and_the_old_one_sets_nothing)
 {
-	struct id old = stored_id();
+	struct faulty_id old = stored_id();
 	cloak_web *login = begin(old.text), *late = begin(old.text), *web;
 
 	ck_assert_int_eq(cloak_session_authenticate(cloak_web_session(login), NULL), CLOAK_OK);
@@ -495,7 +473,7 @@ END_TEST
 START_TEST(log_in_with_a_superseded_id_is_one_whatever_follows)
 {
 	for (int i = 0; i < 2; i++) {
-		struct id old = stored_id();
+		struct faulty_id old = stored_id();
 		cloak_web *web = begin(old.text);
 		cloak_session *s;
 
@@ -522,7 +500,7 @@ END_TEST
 /* The response with the new id was lost: its browser must be able to log in again, by a form. */
 START_TEST(superseded_id_opens_nothing_once_no_response_can_be_under_way)
 {
-	struct id old = stored_id();
+	struct faulty_id old = stored_id();
 	cloak_web *web = begin(old.text);
 
 	ck_assert_int_eq(cloak_session_authenticate(cloak_web_session(web), NULL), CLOAK_OK);
@@ -545,7 +523,7 @@ END_TEST
 /* SEC-18 */
 START_TEST(log_out_drops_the_cookie)
 {
-	struct id id = stored_id();
+	struct faulty_id id = stored_id();
 	cloak_web *web = begin(id.text);
 
 	change(web);
@@ -566,7 +544,7 @@ END_TEST
 
 START_TEST(log_out_that_failed_leaves_the_cookie)
 {
-	struct id id = stored_id();
+	struct faulty_id id = stored_id();
 	cloak_web *web = begin(id.text);
 
 	FAULTS(FAULTY_REFUSE);
@@ -579,8 +557,8 @@ END_TEST
 
 START_TEST(session_that_ended_meanwhile_sets_nothing)
 {
-	cloak_session *s = stored();
-	struct id id = id_of(s);
+	cloak_session *s = faulty_stored(1);
+	struct faulty_id id = faulty_id_of(s);
 	cloak_web *changed = begin(id.text), *web = begin(id.text);
 
 	change(changed);
@@ -597,7 +575,7 @@ END_TEST
 
 START_TEST(conflict_is_told_and_finish_goes_on_after_a_reload)
 {
-	struct id id = stored_id();
+	struct faulty_id id = stored_id();
 	cloak_web *a = begin(id.text), *b = begin(id.text);
 
 	ck_assert_int_eq(cloak_session_set_text(cloak_web_session(a), "n", "text"), CLOAK_OK);
@@ -618,14 +596,14 @@ START_TEST(form_for_a_new_visitor_has_its_session_stored)
 {
 	char token[87];
 	size_t len = sizeof token;
-	struct id id;
+	struct faulty_id id;
 	cloak_web *web;
 
 	ck_assert_int_eq(cloak_web_begin(faulty.store, NULL, 0, 0, &web, &err), CLOAK_OK);
 	ck_assert_int_eq(cloak_session_csrf(cloak_web_session(web), token, &len), CLOAK_OK);
 	finish(web, CLOAK_OK);
 	sets_another(web, "");
-	id = id_of(cloak_web_session(web));
+	id = faulty_id_of(cloak_web_session(web));
 	cloak_web_free(web);
 	/* SEC-43 */
 	web = begin(id.text);
@@ -641,7 +619,7 @@ END_TEST
 
 START_TEST(id_that_is_old_is_renewed_by_any_request_but_a_peek)
 {
-	struct id id;
+	struct faulty_id id;
 	cloak_web *web;
 
 	open_with("renewal_timeout", "10m");
@@ -664,7 +642,7 @@ START_TEST(id_that_is_old_is_renewed_by_any_request_but_a_peek)
 }
 END_TEST
 
-static const char *persistent(const struct id *id, const char *seconds)
+static const char *persistent(const struct faulty_id *id, const char *seconds)
 {
 	static char want[200];
 
@@ -675,7 +653,7 @@ static const char *persistent(const struct id *id, const char *seconds)
 
 START_TEST(persistent_cookie_lives_as_long_as_its_session)
 {
-	struct id id;
+	struct faulty_id id;
 	cloak_web *web;
 
 	open_with("cookie_max_age", "1h");
@@ -722,7 +700,7 @@ END_TEST
 /* A request that only read must not set its id again over the one of a log-in beside it. */
 START_TEST(extended_cookie_is_not_the_id_of_before)
 {
-	struct id id;
+	struct faulty_id id;
 	cloak_web *login, *late;
 
 	open_with("cookie_max_age", "1h");
@@ -741,7 +719,7 @@ END_TEST
 
 START_TEST(remembered_session_has_a_cookie_that_lives_as_long)
 {
-	struct id id;
+	struct faulty_id id;
 	cloak_web *web;
 	char want[200];
 
@@ -798,7 +776,7 @@ END_TEST
 
 START_TEST(without_memory_nothing_is_lost)
 {
-	struct id id = stored_id();
+	struct faulty_id id = stored_id();
 	char header[100];
 	long before;
 

@@ -252,3 +252,40 @@ void faulty_pass(int64_t ms)
 	faulty.mono_ms += ms;
 	faulty.wall_ms += ms;
 }
+
+/* ---- sessions ---- */
+
+cloak_session *faulty_stored(int64_t n)
+{
+	cloak_session *s;
+
+	ck_assert_int_eq(cloak_session_create(faulty.store, &s, NULL), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_set_i64(s, "n", n), CLOAK_OK);
+	ck_assert_int_eq(cloak_session_save(s, 0, NULL), CLOAK_OK);
+	return s;
+}
+
+cloak_session *faulty_again(const char *id)
+{
+	cloak_session *s;
+
+	ck_assert_int_eq(cloak_session_load(faulty.store, id, 32, 0, &s, NULL), CLOAK_OK);
+	return s;
+}
+
+cloak_status faulty_opens(const char *id)
+{
+	cloak_session *s;
+	cloak_status st = cloak_session_load(faulty.store, id, 32, 0, &s, NULL);
+
+	cloak_session_free(s);
+	return st;
+}
+
+struct faulty_id faulty_id_of(const cloak_session *s)
+{
+	struct faulty_id id;
+
+	memcpy(id.text, cloak_session_id(s), sizeof id.text);
+	return id;
+}

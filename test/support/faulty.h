@@ -63,6 +63,17 @@ void faulty_answer(struct cloak_req *req, enum faulty_fault fault);
 cloak_status faulty_run_late(unsigned which);
 void faulty_run_all_late(void);
 void faulty_forget_late(void);
+/* A session that is stored, with the integer "n". */
+cloak_session *faulty_stored(int64_t n);
+/* Another handle of an id that opens. */
+cloak_session *faulty_again(const char *id);
+/* What a load of the id answers. */
+cloak_status faulty_opens(const char *id);
+/* An id to keep, for that of a handle changes. */
+struct faulty_id {
+	char text[33];
+};
+struct faulty_id faulty_id_of(const cloak_session *s);
 /* Let time pass, by hand: nothing in real time. */
 void faulty_pass(int64_t ms);
 
