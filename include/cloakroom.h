@@ -555,7 +555,9 @@ CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_load(cloak_store *store, con
 CLOAK_API CLOAK_MUST_USE cloak_status cloak_session_reload(cloak_session *session,
 							   cloak_error *err);
 
-#define CLOAK_SAVE_STRICT 1u /* never merge with what others saved: answer CLOAK_CONFLICT */
+/* Never merge with what others saved: answer CLOAK_CONFLICT. While keys are replaced a load may seal the
+ * record anew, which counts as a save. */
+#define CLOAK_SAVE_STRICT 1u
 
 /** Write the session's changes to the store.
  *
